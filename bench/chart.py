@@ -1,0 +1,29 @@
+"""A horizontal bar chart as SVG, without a plotting library."""
+
+from html import escape
+
+COLOURS = {"percept": "#d1495b"}
+WIDTH, BAR, GAP, LEFT = 760, 20, 14, 130
+
+
+def bars(title: str, groups: dict[str, dict[str, float]], unit: str) -> str:
+    """`groups` is {group: {name: value}}; each group has its own scale, so short windows stay readable."""
+    parts, y = [], 44
+    for group, values in groups.items():
+        parts.append(f'<text x="12" y="{y + 14}" font-weight="bold">{escape(group)}</text>')
+        y += 24
+        longest = max(values.values())
+        for name, value in sorted(values.items(), key=lambda item: item[1]):
+            length = (WIDTH - LEFT - 110) * value / longest
+            colour = COLOURS.get(name.split("-")[0], "#7d8ca3")
+            parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>')
+            parts.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 4}" fill="{colour}"/>')
+            parts.append(f'<text x="{LEFT + length + 6:.1f}" y="{y + 13}">{value:.0f} {escape(unit)}</text>')
+            y += BAR
+        y += GAP
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" '
+        f'font-family="sans-serif" font-size="13">'
+        f'<rect width="100%" height="100%" fill="white"/><text x="12" y="24" font-size="16">{escape(title)}</text>'
+    )
+    return head + "".join(parts) + "</svg>\n"

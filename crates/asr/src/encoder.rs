@@ -1,0 +1,190 @@
+//! The FastConformer encoder: mel frames to encoder frames.
+
+use percept_nn::{
+    AttentionMask, AttentionShape, Bias, ConvModule, ConvShape, FeedForward, Items, LayerNorm,
+    RelPosAttention, RelativePositions, Subsampling,
+};
+use percept_weights::{Tensors, WeightsError};
+use rayon::prelude::*;
+
+use crate::config::EncoderConfig;
+
+/// Subsampling and Conformer layers. Immutable; shared by every stream.
+#[derive(Debug)]
+pub struct FastConformer {
+    config: EncoderConfig,
+    subsampling: Subsampling,
+    layers: Vec<Layer>,
+}
+
+/// One Conformer layer: half a feed-forward step, attention, convolution, the other half step, a norm.
+#[derive(Debug)]
+struct Layer {
+    first: FeedForward,
+    attention: RelPosAttention,
+    convolution: ConvModule,
+    second: FeedForward,
+    norm: LayerNorm,
+}
+
+impl FastConformer {
+    /// Takes the weights named `encoder.*`, in NeMo's names, from `tensors`.
+    ///
+    /// # Errors
+    /// What [`Tensors::f32`] refuses: a tensor that is missing or has another shape than `config` implies.
+    pub fn load(tensors: &Tensors, config: EncoderConfig) -> Result<Self, WeightsError> {
+        let subsampling = Subsampling::load(tensors, "encoder.pre_encode", config.subsampling)?;
+        let biases = Biases::of(tensors);
+        let layers = (0..config.layers)
+            .into_par_iter()
+            .map(|n| Layer::load(tensors, &format!("encoder.layers.{n}"), &config, biases))
+            .collect::<Vec<_>>();
+        // In order, so that the first of several faults is the one reported.
+        let layers = layers.into_iter().collect::<Result<_, _>>()?;
+        Ok(FastConformer {
+            config,
+            subsampling,
+            layers,
+        })
+    }
+
+    /// What it was made from.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.config
+    }
+
+    /// Encoder frames that come out of `mel_frames`.
+    pub fn frames(&self, mel_frames: usize) -> usize {
+        self.subsampling.out_frames(mel_frames)
+    }
+
+    /// Encodes a ragged batch: `mel` `[items.total(), mels]` to `[frames, width]`, with the frames of each item.
+    ///
+    /// An item's result does not depend on the others.
+    pub fn encode(&self, mel: &[f32], items: &Items, mask: &AttentionMask) -> (Vec<f32>, Items) {
+        self.encode_observed(mel, items, mask, |_, _| {})
+    }
+
+    /// As [`FastConformer::encode`], showing `observe` what leaves the subsampling (`None`) and each layer.
+    pub fn encode_observed(
+        &self,
+        mel: &[f32],
+        items: &Items,
+        mask: &AttentionMask,
+        mut observe: impl FnMut(Option<usize>, &[f32]),
+    ) -> (Vec<f32>, Items) {
+        let (mut x, items) = self.subsampling.forward(mel, items);
+        if self.config.input_scale != 1.0 {
+            for v in &mut x {
+                *v *= self.config.input_scale;
+            }
+        }
+        observe(None, &x);
+        if items.total() == 0 {
+            return (x, items);
+        }
+        let (back, ahead) = mask.reach(items.longest());
+        let positions = RelativePositions::new(back, ahead, self.config.width());
+        for (n, layer) in self.layers.iter().enumerate() {
+            layer.forward(&mut x, &items, mask, &positions);
+            observe(Some(n), &x);
+        }
+        (x, items)
+    }
+}
+
+/// Which groups of maps have biases in a checkpoint: one of the group having a bias means that all must.
+#[derive(Clone, Copy)]
+struct Biases {
+    /// Of feed-forward modules and attention.
+    linear: Bias,
+    /// Of convolution modules.
+    convolution: Bias,
+}
+
+impl Biases {
+    fn of(tensors: &Tensors) -> Self {
+        let any = |parts: &[&str]| {
+            let is_one = |name: &str| {
+                let Some((_, part)) = name
+                    .strip_prefix("encoder.layers.")
+                    .and_then(|n| n.split_once('.'))
+                else {
+                    return false;
+                };
+                part.ends_with(".bias") && parts.iter().any(|p| part.starts_with(p))
+            };
+            match tensors.names().any(is_one) {
+                true => Bias::Present,
+                false => Bias::Absent,
+            }
+        };
+        Biases {
+            linear: any(&["feed_forward", "self_attn.linear_"]),
+            convolution: any(&["conv.pointwise_conv", "conv.depthwise_conv"]),
+        }
+    }
+}
+
+impl Layer {
+    fn load(
+        tensors: &Tensors,
+        prefix: &str,
+        config: &EncoderConfig,
+        biases: Biases,
+    ) -> Result<Self, WeightsError> {
+        let name = |part: &str| format!("{prefix}.{part}");
+        let width = config.width();
+        let feed_forward = |n: u8| {
+            let (module, norm) = (
+                name(&format!("feed_forward{n}")),
+                name(&format!("norm_feed_forward{n}")),
+            );
+            FeedForward::load(
+                tensors,
+                (&module, &norm),
+                (width, config.inner),
+                biases.linear,
+            )
+        };
+        let attention = AttentionShape {
+            width,
+            heads: config.heads,
+        };
+        let convolution = ConvShape {
+            width,
+            kernel: config.kernel,
+            padding: config.padding,
+        };
+        Ok(Layer {
+            first: feed_forward(1)?,
+            attention: RelPosAttention::load(
+                tensors,
+                (&name("self_attn"), &name("norm_self_att")),
+                attention,
+                biases.linear,
+            )?,
+            convolution: ConvModule::load(
+                tensors,
+                (&name("conv"), &name("norm_conv")),
+                convolution,
+                biases.convolution,
+            )?,
+            second: feed_forward(2)?,
+            norm: LayerNorm::load(tensors, &name("norm_out"), width)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        x: &mut [f32],
+        items: &Items,
+        mask: &AttentionMask,
+        positions: &RelativePositions,
+    ) {
+        self.first.forward(x, None);
+        self.attention.forward(x, items, mask, positions);
+        self.convolution.forward(x, items);
+        self.second.forward(x, Some(&self.norm));
+    }
+}

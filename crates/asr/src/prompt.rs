@@ -1,0 +1,56 @@
+//! The language prompt of multilingual Nemotron models.
+
+use percept_kernels::relu;
+use percept_nn::{Bias, Linear};
+use percept_weights::{Tensors, WeightsError};
+
+use crate::config::PromptConfig;
+
+/// Replaces each encoder frame by `second(relu(first([frame, one_hot(language)])))`.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    first: Linear,
+    second: Linear,
+    slots: usize,
+}
+
+impl Prompt {
+    pub(crate) fn load(
+        tensors: &Tensors,
+        config: &PromptConfig,
+        width: usize,
+    ) -> Result<Self, WeightsError> {
+        Ok(Prompt {
+            first: Linear::load(
+                tensors,
+                "prompt_kernel.0",
+                (width + config.slots, config.inner),
+                Bias::Present,
+            )?,
+            second: Linear::load(
+                tensors,
+                "prompt_kernel.2",
+                (config.inner, width),
+                Bias::Present,
+            )?,
+            slots: config.slots,
+        })
+    }
+
+    /// Conditions `frames` `[T, width]` on the language in `slot`.
+    pub(crate) fn apply(&self, frames: &mut [f32], slot: usize) {
+        let width = self.second.outputs();
+        // Bounds the memory of the widened frames.
+        for block in frames.chunks_mut(256 * width) {
+            let mut widened = Vec::with_capacity(block.len() / width * (width + self.slots));
+            for frame in block.chunks_exact(width) {
+                widened.extend_from_slice(frame);
+                widened.extend((0..self.slots).map(|s| if s == slot { 1.0 } else { 0.0 }));
+            }
+            let mut hidden = vec![0.0; block.len() / width * self.first.outputs()];
+            self.first.forward(&widened, &mut hidden);
+            relu(&mut hidden);
+            self.second.forward(&hidden, block);
+        }
+    }
+}

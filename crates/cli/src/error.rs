@@ -1,0 +1,186 @@
+//! Everything that can go wrong, each as one line: the file, the fact, what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Why the command, or one of its inputs, failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("{}: {}; check the path and its permissions", path.display(), reason(source))]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: no audio files in this folder; name the files to take them whatever their extension", folder.display())]
+    NoAudio { folder: PathBuf },
+    #[error("-: given twice, but stdin can be read once; give it once")]
+    StdinTwice,
+    #[error(
+        "several results in one {format} stream cannot be told apart; give -o DIR to write one file each"
+    )]
+    NotJoined { format: &'static str },
+    #[error(
+        "{first}: would write {}, and so would {second}; transcribe them into different folders", output.display()
+    )]
+    Collision {
+        first: String,
+        second: String,
+        output: PathBuf,
+    },
+    #[error("{}: is an input and would be overwritten; give another folder to -o", path.display())]
+    OverwritesInput { path: PathBuf },
+    #[error("{}: an output of this name is due, but it is a folder; give another folder to -o", path.display())]
+    OutputIsFolder { path: PathBuf },
+    #[error("{}: is not a folder; give a folder to -o", path.display())]
+    NotAFolder { path: PathBuf },
+    #[error("{}: {}; {}", path.display(), reason(source), remedy(source))]
+    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Audio(#[from] percept::audio::AudioError),
+    #[error(transparent)]
+    Recognizer(Box<percept::Error>),
+    #[error("{file}: {source}")]
+    Recording {
+        file: String,
+        source: Box<percept::Error>,
+    },
+    #[error(transparent)]
+    Hub(#[from] percept::hub::HubError),
+    #[error(
+        "{}: no such model; give a folder, a .nemo file, a hub id such as nvidia/parakeet-tdt-0.6b-v3, or nothing",
+        model.display()
+    )]
+    NoModel { model: PathBuf },
+    #[error("{id}: not in the cache; download it with: percept models pull {id}")]
+    NotCached { id: String },
+    #[error("--precision int8: models run in f32 only in this version; leave the option out")]
+    NoInt8,
+    #[error("{name}: no such subcommand; see percept --help")]
+    NoSubcommand { name: String },
+    #[error("{subject}: internal error: {fact}; please report it, if possible with the file")]
+    Defect { subject: String, fact: String },
+    #[error("stdout: {}; {}", reason(source), remedy(source))]
+    Stdout { source: io::Error },
+}
+
+impl CliError {
+    /// Whether the command was called in a way that cannot work, rather than met a bad file.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            CliError::StdinTwice | CliError::NotJoined { .. } | CliError::NoSubcommand { .. }
+        )
+    }
+
+    /// Names the recording that the recogniser could not take.
+    pub(crate) fn about(self, file: &str) -> Self {
+        match self {
+            CliError::Recognizer(source) => CliError::Recording {
+                file: file.to_owned(),
+                source,
+            },
+            other => other,
+        }
+    }
+
+    /// The argument that cannot be used, if the error is about one.
+    pub(crate) fn subject(&self) -> Option<String> {
+        match self {
+            CliError::Read { path, .. } | CliError::NoAudio { folder: path } => {
+                Some(path.display().to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// 1, or 2 for wrong usage.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        if self.is_usage() {
+            ExitCode::from(2)
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
+    /// Whether the reader of stdout went away, which is its right.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, CliError::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The message as one line, whatever the names in it hold.
+    pub(crate) fn line(&self) -> String {
+        self.to_string()
+            .split(['\n', '\r'])
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+impl From<percept::Error> for CliError {
+    fn from(error: percept::Error) -> Self {
+        CliError::Recognizer(Box::new(error))
+    }
+}
+
+/// The fact behind an error of the system, in lower case and without its number.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        io::ErrorKind::FileTooLarge => "the file would exceed the size limit".to_owned(),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            let mut letters = text.chars();
+            letters
+                .next()
+                .map(|first| first.to_lowercase().chain(letters).collect())
+                .unwrap_or_default()
+        }
+    }
+}
+
+/// What helps when a file cannot be written.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space and run the command again"
+        }
+        io::ErrorKind::FileTooLarge => "raise the limit (ulimit -f) and run the command again",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "write to a folder that is yours"
+        }
+        _ => "check the path",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_with_file_fact_and_remedy() {
+        let error = CliError::Read {
+            path: PathBuf::from("a\nb.wav"),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        assert_eq!(
+            error.line(),
+            "a b.wav: no such file or folder; check the path and its permissions"
+        );
+        let error = CliError::Write {
+            path: PathBuf::from("x.txt"),
+            source: io::Error::from_raw_os_error(28),
+        };
+        assert_eq!(
+            error.line(),
+            "x.txt: the disk is full; free some space and run the command again"
+        );
+        let error = CliError::Stdout {
+            source: io::Error::from_raw_os_error(5),
+        };
+        assert_eq!(error.line(), "stdout: input/output error; check the path");
+    }
+}

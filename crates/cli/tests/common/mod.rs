@@ -1,0 +1,197 @@
+//! The command as tests see it: arguments in; status, stdout and stderr out.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// What the command left behind.
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+
+    /// Asserts success in silence and returns stdout.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(
+            (self.code, self.stderr.as_str()),
+            (Some(0), ""),
+            "stdout: {}",
+            self.stdout
+        );
+        self.stdout
+    }
+
+    /// Asserts status 1 and one line on stderr that holds `parts`, and returns stdout.
+    #[track_caller]
+    pub(crate) fn fails(self, parts: &[&str]) -> String {
+        assert_eq!(self.code, Some(1), "{}", self.stderr);
+        assert!(self.stderr.starts_with("percept: "), "{}", self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
+        for part in parts {
+            assert!(
+                self.stderr.contains(part),
+                "{part:?} is not in {}",
+                self.stderr
+            );
+        }
+        self.stdout
+    }
+}
+
+/// The command, cut off from the hub, its cache and the user's settings.
+pub(crate) fn percept() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_percept"));
+    for name in ["HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "XDG_CACHE_HOME"] {
+        command.env_remove(name);
+    }
+    command
+        .env("HF_HOME", "/nonexistent")
+        .env("HF_HUB_OFFLINE", "1");
+    command
+}
+
+pub(crate) fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome {
+    Outcome::of(percept().args(args).output().expect("the command starts"))
+}
+
+pub(crate) fn run_in(folder: &Path, args: &[&str]) -> Outcome {
+    Outcome::of(
+        percept()
+            .current_dir(folder)
+            .args(args)
+            .output()
+            .expect("the command starts"),
+    )
+}
+
+pub(crate) fn run_with_stdin(args: &[&str], stdin: &[u8]) -> Outcome {
+    let mut child = percept()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    // The command may stop reading when it has seen enough.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(stdin);
+    Outcome::of(child.wait_with_output().expect("the command ends"))
+}
+
+/// A PCM file of 16-bit samples, interleaved.
+pub(crate) fn wav(sample_rate: u32, channels: u16, samples: &[i16]) -> Vec<u8> {
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
+    riff(1, sample_rate, channels, 16, &data)
+}
+
+/// A mono file of 32-bit float samples at 16 kHz.
+pub(crate) fn float_wav(samples: &[f32]) -> Vec<u8> {
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
+    riff(3, 16_000, 1, 32, &data)
+}
+
+fn riff(format: u16, sample_rate: u32, channels: u16, bits: u16, data: &[u8]) -> Vec<u8> {
+    let frame_bytes = channels * bits / 8;
+    let length = data.len() as u32;
+    let mut bytes = Vec::new();
+    bytes.extend(b"RIFF");
+    bytes.extend((36 + length).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16_u32.to_le_bytes());
+    bytes.extend(format.to_le_bytes());
+    bytes.extend(channels.to_le_bytes());
+    bytes.extend(sample_rate.to_le_bytes());
+    bytes.extend((sample_rate * u32::from(frame_bytes)).to_le_bytes());
+    bytes.extend(frame_bytes.to_le_bytes());
+    bytes.extend(bits.to_le_bytes());
+    bytes.extend(b"data");
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+/// A second of quiet noise at 16 kHz, different for each seed.
+pub(crate) fn noise(seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2_654_435_761).max(1);
+    let samples: Vec<i16> = (0..16_000)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state % 600) as i16 - 300
+        })
+        .collect();
+    wav(16_000, 1, &samples)
+}
+
+/// Writes files below `root`, folders included.
+pub(crate) fn put(root: &Path, files: &[(&str, &[u8])]) {
+    for (name, bytes) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .expect("folders can be made");
+        fs::write(path, bytes).expect("files can be written");
+    }
+}
+
+/// Every file below `root` by its path, sorted; hidden ones only on request.
+pub(crate) fn files(root: &Path, hidden: bool) -> Vec<String> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                walk(&entry.path(), found)
+            } else {
+                found.push(entry.path())
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root, &mut found);
+    let mut names: Vec<String> = found
+        .iter()
+        .filter(|path| {
+            hidden
+                || !path
+                    .file_name()
+                    .expect("a file has a name")
+                    .as_encoded_bytes()
+                    .starts_with(b".")
+        })
+        .map(|path| {
+            path.strip_prefix(root)
+                .expect("below the root")
+                .display()
+                .to_string()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+pub(crate) fn path(folder: &Path, name: &str) -> String {
+    folder
+        .join(name)
+        .into_os_string()
+        .into_string()
+        .expect("paths in tests are UTF-8")
+}

@@ -1,0 +1,31 @@
+//! Fast arithmetic on slices: the only room with SIMD.
+//!
+//! Every function works on plain `f32` slices in C order and picks the widest instruction set of the CPU at run time.
+//! Lengths are checked in release builds too. A result never depends on alignment, on the thread count, or on how many
+//! other rows a call holds: products always run over prepacked or freshly packed weights, never through a one-row path.
+//! Each kernel has a plain loop in [`mod@reference`] that the tests hold it to, on every instruction set this CPU has.
+//!
+//! ```
+//! use percept_kernels::{PackedMatrix, Rows};
+//!
+//! // Two outputs of three inputs, one row of activations.
+//! let weights = PackedMatrix::pack(&[1.0, 0.0, 0.0, 0.0, 2.0, 0.0], 2, 3);
+//! let mut out = [0.0; 2];
+//! percept_kernels::matmul(Rows::dense(&[5.0, 7.0, 9.0], 3), &weights, None, &mut out);
+//! assert_eq!(out, [5.0, 14.0]);
+//! ```
+
+mod conv;
+mod elementwise;
+mod gemm;
+mod isa;
+mod norm;
+pub mod reference;
+
+pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
+pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, silu, tanh};
+pub use gemm::{
+    PackedMatrix, Rows, kernel_name, matmul, matmul_add, matmul_by_columns, matmul_by_rows,
+};
+pub use isa::instruction_sets;
+pub use norm::{layer_norm, softmax};

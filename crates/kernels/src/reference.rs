@@ -1,0 +1,146 @@
+//! Plain loops that say what each kernel computes. Slow, obvious, and what the tests compare with.
+
+use crate::conv::{Conv2dGeometry, RowWindow};
+
+/// `x · wᵀ + bias` for `x` `[rows, inputs]` and `w` `[outputs, inputs]`, accumulated in `f64`.
+pub fn matmul(
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    inputs: usize,
+    outputs: usize,
+) -> Vec<f32> {
+    let mut out = Vec::with_capacity(x.len() / inputs.max(1) * outputs);
+    for row in x.chunks_exact(inputs) {
+        for (o, weights) in w.chunks_exact(inputs).enumerate() {
+            let dot: f64 = row
+                .iter()
+                .zip(weights)
+                .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                .sum();
+            out.push((dot + bias.map_or(0.0, |b| f64::from(b[o]))) as f32);
+        }
+    }
+    out
+}
+
+/// Layer norm over each row of `width`, with scale and shift.
+pub fn layer_norm(x: &[f32], scale: &[f32], shift: &[f32], eps: f32) -> Vec<f32> {
+    let width = scale.len();
+    let mut out = Vec::with_capacity(x.len());
+    for row in x.chunks_exact(width) {
+        let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
+        let var = row
+            .iter()
+            .map(|v| (f64::from(*v) - mean).powi(2))
+            .sum::<f64>()
+            / width as f64;
+        let inv = 1.0 / (var + f64::from(eps)).sqrt();
+        for (i, v) in row.iter().enumerate() {
+            out.push(
+                ((f64::from(*v) - mean) * inv * f64::from(scale[i]) + f64::from(shift[i])) as f32,
+            );
+        }
+    }
+    out
+}
+
+/// Softmax of one row.
+pub fn softmax(x: &[f32]) -> Vec<f32> {
+    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f64> = x.iter().map(|v| f64::from(v - max).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.iter().map(|v| (v / sum) as f32).collect()
+}
+
+/// `a · sigmoid(b)` for each row `[a, b]` of `2 · width`.
+pub fn glu(x: &[f32], width: usize) -> Vec<f32> {
+    x.chunks_exact(2 * width)
+        .flat_map(|row| {
+            (0..width)
+                .map(|i| row[i] * sigmoid(row[width + i]))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// `x · sigmoid(x)`.
+pub fn silu(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|v| v * sigmoid(*v)).collect()
+}
+
+/// The logistic function.
+pub fn sigmoid(x: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
+}
+
+/// One LSTM cell in PyTorch's gate order i, f, g, o. `gates` is `[4 · hidden]`; `c` and `h` are replaced.
+pub fn lstm_cell(gates: &[f32], c: &mut [f32], h: &mut [f32]) {
+    let n = c.len();
+    for k in 0..n {
+        let (i, f) = (sigmoid(gates[k]), sigmoid(gates[n + k]));
+        let (g, o) = (gates[2 * n + k].tanh(), sigmoid(gates[3 * n + k]));
+        c[k] = f * c[k] + i * g;
+        h[k] = o * c[k].tanh();
+    }
+}
+
+/// Depthwise convolution over time: `x` `[frames, channels]`, `weights` `[kernel, channels]`, `bias` `[channels]`.
+/// Output frame `t` sees input frames `t - left .. t - left + kernel`, zeros outside.
+pub fn depthwise_conv1d(x: &[f32], weights: &[f32], bias: &[f32], left: usize) -> Vec<f32> {
+    let channels = bias.len();
+    let (frames, kernel) = (x.len() / channels, weights.len() / channels);
+    let mut out = vec![0.0; x.len()];
+    for t in 0..frames {
+        for c in 0..channels {
+            let mut sum = bias[c];
+            for k in 0..kernel {
+                let source = t + k;
+                if source >= left && source - left < frames {
+                    sum += weights[k * channels + c] * x[(source - left) * channels + c];
+                }
+            }
+            out[t * channels + c] = sum;
+        }
+    }
+    out
+}
+
+/// 3x3 convolution of stride 2 over `[rows, freqs, in_channels]`; `in_channels` is 1 (ordinary) or `channels`
+/// (depthwise). `weights` is `[9, channels]`. Gives output rows `out_rows`.
+pub fn conv2d(
+    input: &RowWindow<'_>,
+    weights: &[f32],
+    bias: &[f32],
+    geometry: &Conv2dGeometry,
+    out_rows: std::ops::Range<usize>,
+) -> Vec<f32> {
+    let (channels, pad) = (bias.len(), geometry.pad_before as isize);
+    let in_channels = geometry.in_channels;
+    let out_freqs = geometry.out_freqs();
+    let mut out = Vec::new();
+    for row in out_rows {
+        for freq in 0..out_freqs {
+            for c in 0..channels {
+                let mut sum = bias[c];
+                for tap in 0..9 {
+                    let r = 2 * row as isize - pad + (tap / 3) as isize;
+                    let f = 2 * freq as isize - pad + (tap % 3) as isize;
+                    if r < 0
+                        || r >= input.total_rows as isize
+                        || f < 0
+                        || f >= geometry.freqs as isize
+                    {
+                        continue;
+                    }
+                    let at = ((r as usize - input.first_row) * geometry.freqs + f as usize)
+                        * in_channels;
+                    let value = input.data[at + if in_channels == 1 { 0 } else { c }];
+                    sum += weights[tap * channels + c] * value;
+                }
+                out.push(sum);
+            }
+        }
+    }
+    out
+}

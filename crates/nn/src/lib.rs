@@ -1,0 +1,31 @@
+//! Neural network layers: immutable weights in `&self`, streaming memory in separate state values.
+//!
+//! Activations are `f32` slices in C order, time first: `[frames, channels]`. A batch is *ragged*: the frames of all its
+//! items lie one after the other, with no padding, and [`Items`] says where each begins. Layers that work frame by
+//! frame never see the borders; attention and convolution respect them. So a batch gives exactly what each item gives
+//! alone.
+
+#![forbid(unsafe_code)]
+
+mod attention;
+mod convolution;
+mod feed_forward;
+mod items;
+mod linear;
+mod lstm;
+mod mask;
+mod norm;
+mod positions;
+mod subsampling;
+mod tiles;
+
+pub use attention::{AttentionShape, RelPosAttention};
+pub use convolution::{ConvModule, ConvPadding, ConvShape};
+pub use feed_forward::FeedForward;
+pub use items::Items;
+pub use linear::{Bias, Linear};
+pub use lstm::{Lstm, LstmState};
+pub use mask::AttentionMask;
+pub use norm::LayerNorm;
+pub use positions::RelativePositions;
+pub use subsampling::{Subsampling, SubsamplingShape};

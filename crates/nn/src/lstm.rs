@@ -1,0 +1,118 @@
+//! LSTM layers, one step at a time.
+
+use percept_kernels::lstm_cell;
+use percept_weights::{Tensors, WeightsError};
+
+use crate::Linear;
+
+/// Stacked LSTM layers in PyTorch's layout (gates i, f, g, o; no projection).
+#[derive(Debug)]
+pub struct Lstm {
+    layers: Vec<LstmLayer>,
+    hidden: usize,
+}
+
+#[derive(Debug)]
+struct LstmLayer {
+    from_input: Linear,
+    from_hidden: Linear,
+}
+
+/// Memory of one stream through an [`Lstm`]; starts at zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LstmState {
+    /// Outputs of each layer, `[layers, hidden]`.
+    pub h: Vec<f32>,
+    /// Cell states of each layer, `[layers, hidden]`.
+    pub c: Vec<f32>,
+}
+
+impl Lstm {
+    /// Loads `{prefix}.weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, then `_l1` and so on: at least `layers`
+    /// of them, and more where `tensors` has more.
+    pub fn load(
+        tensors: &Tensors,
+        prefix: &str,
+        (inputs, hidden): (usize, usize),
+        layers: usize,
+    ) -> Result<Self, WeightsError> {
+        let any_of = |n: usize| {
+            ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+                .iter()
+                .any(|part| tensors.contains(&format!("{prefix}.{part}_l{n}")))
+        };
+        let mut loaded = Vec::new();
+        while loaded.len() < layers.max(1) || any_of(loaded.len()) {
+            let n = loaded.len();
+            let inputs = if n == 0 { inputs } else { hidden };
+            let part =
+                |name: &str, shape: &[usize]| tensors.f32(&format!("{prefix}.{name}_l{n}"), shape);
+            let from_input = part("weight_ih", &[4 * hidden, inputs])?;
+            let from_hidden = part("weight_hh", &[4 * hidden, hidden])?;
+            let mut bias = part("bias_ih", &[4 * hidden])?;
+            for (sum, b) in bias.iter_mut().zip(part("bias_hh", &[4 * hidden])?) {
+                *sum += b;
+            }
+            loaded.push(LstmLayer {
+                from_input: Linear::from_parts(&from_input, Some(bias), inputs, 4 * hidden),
+                from_hidden: Linear::from_parts(&from_hidden, None, hidden, 4 * hidden),
+            });
+        }
+        Ok(Lstm {
+            layers: loaded,
+            hidden,
+        })
+    }
+
+    /// Number of layers.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Values per output.
+    pub fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    /// A stream's memory before its first step.
+    pub fn state(&self) -> LstmState {
+        let zeros = vec![0.0; self.layers.len() * self.hidden];
+        LstmState {
+            h: zeros.clone(),
+            c: zeros,
+        }
+    }
+
+    /// One step of several streams: `x` `[streams, inputs]`, `out` `[streams, hidden]` (the top layer's output). A
+    /// stream's result does not depend on the others.
+    pub fn step(&self, x: &[f32], states: &mut [&mut LstmState], out: &mut [f32]) {
+        let (n, streams) = (self.hidden, states.len());
+        assert_eq!(
+            x.len(),
+            streams * self.layers[0].from_input.inputs(),
+            "one input row per stream"
+        );
+        assert_eq!(out.len(), streams * n, "one output row per stream");
+        let mut gates = vec![0.0; streams * 4 * n];
+        let mut hidden = vec![0.0; streams * n];
+        for (l, layer) in self.layers.iter().enumerate() {
+            let span = l * n..(l + 1) * n;
+            for (row, state) in hidden.chunks_exact_mut(n).zip(states.iter()) {
+                row.copy_from_slice(&state.h[span.clone()]);
+            }
+            layer
+                .from_input
+                .forward(if l == 0 { x } else { &*out }, &mut gates);
+            layer.from_hidden.forward_add(&hidden, &mut gates);
+            for (k, state) in states.iter_mut().enumerate() {
+                let h = &mut state.h[span.clone()];
+                lstm_cell(
+                    &mut gates[k * 4 * n..(k + 1) * 4 * n],
+                    &mut state.c[span.clone()],
+                    h,
+                );
+                out[k * n..(k + 1) * n].copy_from_slice(h);
+            }
+        }
+    }
+}

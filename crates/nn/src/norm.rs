@@ -1,0 +1,33 @@
+//! Layer norm.
+
+use percept_weights::{Tensors, WeightsError};
+
+const EPS: f32 = 1e-5;
+
+/// Layer norm over channels, affine, with PyTorch's default epsilon of 1e-5.
+#[derive(Debug)]
+pub struct LayerNorm {
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl LayerNorm {
+    /// Loads `{prefix}.weight` and `{prefix}.bias`, both `[width]`.
+    pub fn load(tensors: &Tensors, prefix: &str, width: usize) -> Result<Self, WeightsError> {
+        Ok(LayerNorm {
+            scale: tensors.f32(&format!("{prefix}.weight"), &[width])?,
+            shift: tensors.f32(&format!("{prefix}.bias"), &[width])?,
+        })
+    }
+
+    /// Normalises each row of `x` `[rows, width]` into `out` of the same shape.
+    pub fn forward(&self, x: &[f32], out: &mut [f32]) {
+        percept_kernels::layer_norm(x, &self.scale, &self.shift, EPS, out);
+    }
+
+    /// Normalises rows in place, using `scratch` of the same length.
+    pub(crate) fn forward_in_place(&self, x: &mut [f32], scratch: &mut [f32]) {
+        scratch.copy_from_slice(x);
+        self.forward(scratch, x);
+    }
+}

@@ -1,0 +1,30 @@
+//! Live audio to text on ordinary CPUs, in pure Rust.
+//!
+//! [`Recognizer`] is the front door: it opens a checkpoint as people publish it (a Hugging Face directory or a `.nemo`
+//! file) or the small English model built into this crate, and turns samples into a [`Transcript`].
+//!
+//! ```
+//! use percept::{Recognizer, RecognizerOptions};
+//!
+//! let recognizer = Recognizer::embedded(&RecognizerOptions::default())?;
+//! let mut session = recognizer.session();
+//! for packet in vec![0.0; 16_000].chunks(320) {
+//!     session.push(packet)?; // mono, at recognizer.sample_rate()
+//! }
+//! assert_eq!(session.finish()?.text, "");
+//! # Ok::<(), percept::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod embedded;
+mod recognizer;
+
+pub use embedded::embedded_checkpoint;
+pub use percept_asr::{
+    Aggregate, Confidence, Decoder, Model, ModelConfig, ModelError, ParseConfidenceError, Segment,
+    Token, Transcript, WindowPolicy, Word,
+};
+pub use percept_audio as audio;
+pub use percept_weights::{Checkpoint, Layout, WeightsError, hub};
+pub use recognizer::{Error, Features, Precision, Recognizer, RecognizerOptions, Session, Stage};

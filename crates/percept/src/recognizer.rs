@@ -1,0 +1,237 @@
+//! The front door to speech recognition.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use percept_asr::{Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Transcript};
+use percept_weights::{Checkpoint, WeightsError};
+use rayon::ThreadPool;
+
+use crate::embedded;
+
+/// What may be chosen when a recogniser is opened.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct RecognizerOptions {
+    /// Threads that compute; as many as the machine has cores where it is `None`. Results do not depend on it.
+    pub threads: Option<usize>,
+    /// The arithmetic of the weights.
+    pub precision: Precision,
+    /// The head to use, for checkpoints with several; the transducer by default.
+    pub decoder: Option<Decoder>,
+    /// How the confidence of tokens is measured.
+    pub confidence: Confidence,
+    /// How a word's confidence follows from its tokens'.
+    pub aggregate: Aggregate,
+    /// The language of the speech, for models that can be told it.
+    pub language: Option<String>,
+}
+
+/// The arithmetic of the weights.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats: agrees with the reference implementation.
+    #[default]
+    F32,
+}
+
+/// What keeps a recogniser from being opened or from answering.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The checkpoint or the audio is at fault.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The system refused to start threads.
+    #[error("{threads} threads could not be started: {source}; ask for fewer")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl From<WeightsError> for Error {
+    fn from(error: WeightsError) -> Self {
+        Error::Model(error.into())
+    }
+}
+
+impl Error {
+    /// A stable name of the kind of error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Model(error) => error.code(),
+            Error::Threads { .. } => "threads",
+        }
+    }
+}
+
+/// A stage of the model whose output can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Normalised log-mel frames.
+    Mel,
+    /// The encoder's output, before any projector or head.
+    Encoder,
+}
+
+/// The output of a [`Stage`] for one recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// Valid frames.
+    pub frames: usize,
+    /// Values per frame.
+    pub width: usize,
+    /// `[frames, width]`.
+    pub data: Vec<f32>,
+}
+
+/// A speech recogniser: a model and the threads it computes on. Cloning shares both.
+#[derive(Clone, Debug)]
+pub struct Recognizer {
+    model: Arc<Model>,
+    pool: Arc<ThreadPool>,
+}
+
+impl Recognizer {
+    /// The small English recogniser that is compiled in. It was trained on synthetic speech and gives lower-case words
+    /// without punctuation; its model card says how well it does.
+    ///
+    /// # Errors
+    /// [`Error`] for options that the model does not have, or threads that the system refuses.
+    pub fn embedded(options: &RecognizerOptions) -> Result<Self, Error> {
+        Self::from_checkpoint(embedded::embedded_checkpoint()?, options)
+    }
+
+    /// Opens a Hugging Face directory, a `.nemo` file, or a directory whose only model is a `.nemo` file.
+    ///
+    /// # Errors
+    /// [`Error`] names the file and what in it is missing, misshapen or unknown.
+    pub fn open(path: &Path, options: &RecognizerOptions) -> Result<Self, Error> {
+        Self::from_checkpoint(Checkpoint::open(path)?, options)
+    }
+
+    /// Loads an opened checkpoint.
+    ///
+    /// # Errors
+    /// As [`Recognizer::open`].
+    pub fn from_checkpoint(
+        checkpoint: Checkpoint,
+        options: &RecognizerOptions,
+    ) -> Result<Self, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = options.threads.unwrap_or(cores).max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|n| format!("percept-{n}"))
+            .build()
+            .map_err(|source| Error::Threads { threads, source })?;
+        let options = ModelOptions {
+            decoder: options.decoder,
+            confidence: options.confidence,
+            aggregate: options.aggregate,
+            language: options.language.clone(),
+        };
+        let model = pool.install(|| Model::load(checkpoint, options))?;
+        Ok(Recognizer {
+            model: Arc::new(model),
+            pool: Arc::new(pool),
+        })
+    }
+
+    /// The model, with its configuration and vocabulary.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Threads that compute.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Samples per second of the audio it takes.
+    pub fn sample_rate(&self) -> u32 {
+        self.model.sample_rate()
+    }
+
+    /// A recording that arrives in pieces; see [`Session`].
+    pub fn session(&self) -> Session {
+        let session = percept_asr::Session::new(Arc::clone(&self.model));
+        Session {
+            session,
+            pool: Arc::clone(&self.pool),
+        }
+    }
+
+    /// Recognises one recording: mono samples in `[-1, 1]` at [`Recognizer::sample_rate`].
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where a sample is no number.
+    pub fn transcribe(&self, pcm: &[f32]) -> Result<Transcript, Error> {
+        let mut session = self.session();
+        session.push(pcm)?;
+        session.finish()
+    }
+
+    /// Recognises several recordings side by side, in their order. Each transcript is what the recording gives alone.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where a sample of any of them is no number.
+    pub fn transcribe_batch(&self, recordings: &[&[f32]]) -> Result<Vec<Transcript>, Error> {
+        Ok(self.pool.install(|| self.model.transcribe(recordings))?)
+    }
+
+    /// What a stage of the model makes of one recording, in one piece however long it is.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where a sample is no number.
+    pub fn features(&self, stage: Stage, pcm: &[f32]) -> Result<Features, Error> {
+        if let Some(at) = pcm.iter().position(|v| !v.is_finite()) {
+            let seconds = at as f64 / f64::from(self.sample_rate());
+            return Err(ModelError::NotFinite { seconds }.into());
+        }
+        let (data, items) = self.pool.install(|| match stage {
+            Stage::Mel => self.model.mel(&[pcm]),
+            Stage::Encoder => self.model.encode(&[pcm]),
+        });
+        let width = match stage {
+            Stage::Mel => self.model.config().mel.n_mels,
+            Stage::Encoder => self.model.config().encoder.width(),
+        };
+        Ok(Features {
+            frames: items.total(),
+            width,
+            data,
+        })
+    }
+}
+
+/// One recording on its way through a [`Recognizer`]. Any way of cutting it into pushes gives the same transcript, and
+/// memory stays bounded however long it is.
+#[derive(Debug)]
+pub struct Session {
+    session: percept_asr::Session,
+    pool: Arc<ThreadPool>,
+}
+
+impl Session {
+    /// Takes any number of mono samples in `[-1, 1]`, and computes what they decide.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] where a sample is no number; the samples before it are kept.
+    pub fn push(&mut self, pcm: &[f32]) -> Result<(), Error> {
+        Ok(self.pool.install(|| self.session.push(pcm))?)
+    }
+
+    /// Ends the recording and returns all that was said.
+    ///
+    /// # Errors
+    /// None today; a model that can fail here will say so.
+    pub fn finish(self) -> Result<Transcript, Error> {
+        let Session { session, pool } = self;
+        Ok(pool.install(|| session.finish()))
+    }
+}

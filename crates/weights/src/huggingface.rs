@@ -1,0 +1,199 @@
+//! The layout of a Hugging Face model repository: configuration, tokenizer and weights as files side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::source::Source;
+use crate::tensors::Tensors;
+use crate::vocabulary::Vocabulary;
+use crate::{WeightsError, safetensors, sentencepiece, tokenizer_json, torch, word_list};
+
+/// The files of this layout.
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+pub(crate) const TORCH: &str = "pytorch_model.bin";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const SENTENCEPIECE: &str = "tokenizer.model";
+pub(crate) const WORDS: &str = "vocab.txt";
+pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
+pub(crate) const PROCESSOR: &str = "processor_config.json";
+pub(crate) const GENERATION: &str = "generation_config.json";
+
+/// What a repository holds apart from its tensors.
+pub(crate) struct HuggingFace {
+    pub(crate) config: Value,
+    pub(crate) preprocessor: Option<Value>,
+    pub(crate) processor: Option<Value>,
+    pub(crate) generation: Option<Value>,
+    source: Source,
+    weights: Vec<PathBuf>,
+}
+
+impl HuggingFace {
+    /// Whether the files of this layout are there at all.
+    pub(crate) fn is_at(source: &Source) -> bool {
+        source.contains(CONFIG)
+            && [WEIGHTS, INDEX, TORCH]
+                .iter()
+                .any(|name| source.contains(name))
+    }
+
+    pub(crate) fn open(source: Source) -> Result<(HuggingFace, Tensors), WeightsError> {
+        let config = required(&source, CONFIG, source.json(CONFIG)?)?;
+        let processor = source.json(PROCESSOR)?;
+        let preprocessor = match source.json(PREPROCESSOR)? {
+            Some(preprocessor) => Some(preprocessor),
+            None => processor
+                .as_ref()
+                .and_then(|processor| processor.get("feature_extractor").cloned()),
+        };
+        let generation = source.json(GENERATION)?;
+        let (tensors, weights) = weights(&source)?;
+        let checkpoint = HuggingFace {
+            config,
+            preprocessor,
+            processor,
+            generation,
+            source,
+            weights,
+        };
+        Ok((checkpoint, tensors))
+    }
+
+    /// The pieces of `tokenizer.json`, else of `tokenizer.model`, else of `vocab.txt`.
+    pub(crate) fn vocabulary(&self) -> Result<Vocabulary, WeightsError> {
+        if let Some(tokenizer) = self.source.json(TOKENIZER)? {
+            return tokenizer_json::vocabulary(&self.source.file(TOKENIZER), &tokenizer);
+        }
+        if let Some(model) = self.source.text(SENTENCEPIECE)? {
+            return sentencepiece::vocabulary(&self.source.file(SENTENCEPIECE), &model);
+        }
+        if let Some(list) = self.source.text(WORDS)? {
+            return word_list::from_lines(&self.source.file(WORDS), &list);
+        }
+        Err(WeightsError::NoVocabulary {
+            path: self.source.path().into(),
+            looked_for: "tokenizer.json, tokenizer.model and vocab.txt",
+        })
+    }
+
+    /// Where `preprocessor` is from, or should be.
+    pub(crate) fn preprocessor_file(&self) -> PathBuf {
+        let is_part = self.preprocessor.is_some() && !self.source.contains(PREPROCESSOR);
+        self.source
+            .file(if is_part { PROCESSOR } else { PREPROCESSOR })
+    }
+
+    /// The files that are used, weights last.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let small = [
+            CONFIG,
+            PREPROCESSOR,
+            PROCESSOR,
+            GENERATION,
+            TOKENIZER,
+            SENTENCEPIECE,
+            WORDS,
+        ];
+        let mut files: Vec<PathBuf> = small
+            .into_iter()
+            .filter(|name| self.source.contains(name))
+            .map(|name| self.source.file(name))
+            .collect();
+        files.extend(self.weights.iter().cloned());
+        files
+    }
+}
+
+/// The tensors, and the files that hold them: safetensors (one file, or shards) before torch's own format.
+fn weights(source: &Source) -> Result<(Tensors, Vec<PathBuf>), WeightsError> {
+    let file = source.file(WEIGHTS);
+    if let Some(view) = source.view(WEIGHTS)? {
+        let mut by_name = BTreeMap::new();
+        safetensors::read(&file, &view, &mut by_name)?;
+        return Ok((Tensors::new(&file, by_name), vec![file]));
+    }
+    if let Some(index) = source.json(INDEX)? {
+        return sharded(source, &index);
+    }
+    let file = source.file(TORCH);
+    let view = required(source, WEIGHTS, source.view(TORCH)?)?;
+    let tensors = Tensors::new(&file, torch::read(&file, &view)?);
+    Ok((tensors, vec![file]))
+}
+
+/// The tensors of all shards that an index names, and the files.
+fn sharded(source: &Source, index: &Value) -> Result<(Tensors, Vec<PathBuf>), WeightsError> {
+    let index_file = source.file(INDEX);
+    let shard_of = shards(index, &index_file)?;
+    let mut by_name = BTreeMap::new();
+    let mut files = vec![index_file.clone()];
+    for shard in shard_of.values().collect::<BTreeSet<_>>() {
+        let file = source.file(shard);
+        let Some(view) = source.view(shard)? else {
+            return Err(WeightsError::MissingShard {
+                file: index_file,
+                shard: shard.clone(),
+            });
+        };
+        safetensors::read(&file, &view, &mut by_name)?;
+        files.push(file);
+    }
+    if let Some((name, shard)) = shard_of
+        .iter()
+        .find(|(name, _)| !by_name.contains_key(*name))
+    {
+        return Err(WeightsError::ShardTensor {
+            file: index_file,
+            name: name.clone(),
+            shard: shard.clone(),
+        });
+    }
+    Ok((Tensors::new(&index_file, by_name), files))
+}
+
+/// The `weight_map` of an index: tensor name to shard name, which must be a plain file name.
+fn shards(index: &Value, file: &Path) -> Result<BTreeMap<String, String>, WeightsError> {
+    let field = || WeightsError::Field {
+        file: file.into(),
+        field: "weight_map".into(),
+        expected: "an object from tensor names to file names",
+    };
+    let map = index.get("weight_map").and_then(Value::as_object);
+    let mut shards = BTreeMap::new();
+    for (name, shard) in map.ok_or_else(field)? {
+        let shard = shard.as_str().ok_or_else(field)?;
+        if !is_plain_name(shard) {
+            return Err(WeightsError::ShardName {
+                file: file.into(),
+                shard: shard.into(),
+            });
+        }
+        shards.insert(name.clone(), shard.to_string());
+    }
+    Ok(shards)
+}
+
+/// The names of the shards that the text of an index names.
+pub(crate) fn shard_names(file: &Path, index: &[u8]) -> Result<BTreeSet<String>, WeightsError> {
+    let index: Value = serde_json::from_slice(index).map_err(|source| WeightsError::Json {
+        file: file.into(),
+        source,
+    })?;
+    Ok(shards(&index, file)?.into_values().collect())
+}
+
+/// Whether a name stays in its directory on every system.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', ':', '\0'])
+}
+
+fn required<T>(source: &Source, file: &'static str, found: Option<T>) -> Result<T, WeightsError> {
+    found.ok_or_else(|| WeightsError::MissingFile {
+        path: source.path().into(),
+        file,
+    })
+}

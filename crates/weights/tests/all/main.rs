@@ -1,0 +1,9 @@
+//! The room seen from outside: every layout, every fault, the hub.
+#![allow(clippy::unwrap_used)] // a test that cannot go on stops
+
+mod hostile;
+mod hub;
+mod hub_server;
+mod huggingface;
+mod make;
+mod nemo;

@@ -1,0 +1,1 @@
+"""What the recipes share: signals, tiny models, reference searches, checkpoint writers."""

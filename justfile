@@ -1,0 +1,36 @@
+# The commands that people and CI share.
+
+# What CI runs.
+check: fmt-check lint test docs
+
+test:
+    cargo test --workspace
+
+fmt:
+    cargo fmt --all
+
+fmt-check:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, advisories and banned crates; needs cargo-deny.
+deny:
+    cargo deny check
+
+# The tests on an emulated CPU with AVX2 and no AVX-512; needs qemu-user.
+haswell:
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="qemu-x86_64 -cpu Haswell" cargo test --workspace --exclude percept-cli
+
+# Rebuilds the fixtures; needs the packages of golden/requirements.txt.
+golden:
+    python golden/parakeet.py
+    python golden/mel.py
+
+# Side by side with other runtimes; needs the packages of bench/requirements.txt. See bench/README.md.
+bench *ARGS:
+    cd bench && cargo build --release && python encoder.py {{ARGS}}
