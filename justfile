@@ -24,7 +24,7 @@ deny:
 
 # The tests on an emulated CPU with AVX2 and no AVX-512; needs qemu-user.
 haswell:
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="qemu-x86_64 -cpu Haswell" cargo test --workspace --exclude percept-cli
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="qemu-x86_64 -cpu Haswell" cargo test -p percept-kernels -p percept-nn -p percept-asr
 
 # Rebuilds the fixtures; needs the packages of golden/requirements.txt.
 golden:
