@@ -1,7 +1,7 @@
 //! The CTC head: one linear layer on encoder frames.
 
-use percept_nn::{Bias, Linear};
-use percept_weights::{Tensors, WeightsError};
+use percept_nn::{Bias, Linear, Loader};
+use percept_weights::WeightsError;
 
 /// The sizes of a CTC head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,14 @@ pub struct CtcHead {
 }
 
 impl CtcHead {
-    /// Takes `{prefix}.weight` `[vocab, encoder_hidden, 1]` and `{prefix}.bias` from `tensors`. NeMo's prefix is
+    /// Takes `{prefix}.weight` `[vocab, encoder_hidden, 1]` and `{prefix}.bias` from `loader`. NeMo's prefix is
     /// `decoder.decoder_layers.0`, or `ctc_decoder.decoder_layers.0` where the model has a transducer too.
     ///
     /// # Errors
-    /// What [`Tensors::f32`] refuses, and [`WeightsError::Field`] where the frames have no width or the blank is none
+    /// What [`percept_weights::Tensors::f32`] refuses, and [`WeightsError::Field`] where the frames have no width or the blank is none
     /// of the classes.
     pub fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         prefix: &str,
         config: CtcConfig,
     ) -> Result<CtcHead, WeightsError> {
@@ -41,13 +41,13 @@ impl CtcHead {
         };
         if let Some((field, expected)) = fault {
             return Err(WeightsError::Field {
-                file: tensors.path().into(),
+                file: loader.tensors().path().into(),
                 field: field.into(),
                 expected,
             });
         }
         let linear = Linear::load(
-            tensors,
+            loader,
             prefix,
             (config.encoder_hidden, config.vocab),
             Bias::Present,

@@ -2,7 +2,7 @@
 
 use percept_nn::{
     AttentionMask, AttentionShape, Bias, ConvModule, ConvShape, FeedForward, Items, LayerNorm,
-    RelPosAttention, RelativePositions, Subsampling,
+    Loader, PositionCache, RelPosAttention, RelativePositions, Subsampling,
 };
 use percept_weights::{Tensors, WeightsError};
 use rayon::prelude::*;
@@ -15,6 +15,23 @@ pub struct FastConformer {
     config: EncoderConfig,
     subsampling: Subsampling,
     layers: Vec<Layer>,
+    positions: PositionCache,
+}
+
+/// Memory for projected positions. At 24 layers of 1024 channels they reach 27 s to either side.
+const POSITION_BYTES: usize = 64 << 20;
+
+/// A part of the encoder, as [`FastConformer::encode_observed`] reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The convolutions that make encoder frames of mel frames.
+    Subsampling,
+    /// Either feed-forward module of a layer, with the norm that ends the layer.
+    FeedForward,
+    /// The attention of a layer.
+    Attention,
+    /// The convolution of a layer.
+    Convolution,
 }
 
 /// One Conformer layer: half a feed-forward step, attention, convolution, the other half step, a norm.
@@ -28,16 +45,16 @@ struct Layer {
 }
 
 impl FastConformer {
-    /// Takes the weights named `encoder.*`, in NeMo's names, from `tensors`.
+    /// Takes the weights named `encoder.*`, in NeMo's names, from `loader`.
     ///
     /// # Errors
     /// What [`Tensors::f32`] refuses: a tensor that is missing or has another shape than `config` implies.
-    pub fn load(tensors: &Tensors, config: EncoderConfig) -> Result<Self, WeightsError> {
-        let subsampling = Subsampling::load(tensors, "encoder.pre_encode", config.subsampling)?;
-        let biases = Biases::of(tensors);
+    pub fn load(loader: &Loader<'_>, config: EncoderConfig) -> Result<Self, WeightsError> {
+        let subsampling = Subsampling::load(loader, "encoder.pre_encode", config.subsampling)?;
+        let biases = Biases::of(loader.tensors());
         let layers = (0..config.layers)
             .into_par_iter()
-            .map(|n| Layer::load(tensors, &format!("encoder.layers.{n}"), &config, biases))
+            .map(|n| Layer::load(loader, &format!("encoder.layers.{n}"), &config, biases))
             .collect::<Vec<_>>();
         // In order, so that the first of several faults is the one reported.
         let layers = layers.into_iter().collect::<Result<_, _>>()?;
@@ -45,6 +62,7 @@ impl FastConformer {
             config,
             subsampling,
             layers,
+            positions: PositionCache::new(POSITION_BYTES),
         })
     }
 
@@ -62,16 +80,17 @@ impl FastConformer {
     ///
     /// An item's result does not depend on the others.
     pub fn encode(&self, mel: &[f32], items: &Items, mask: &AttentionMask) -> (Vec<f32>, Items) {
-        self.encode_observed(mel, items, mask, |_, _| {})
+        self.encode_observed(mel, items, mask, |_, _, _| {})
     }
 
-    /// As [`FastConformer::encode`], showing `observe` what leaves the subsampling (`None`) and each layer.
+    /// As [`FastConformer::encode`], showing `observe` what leaves each part: `(step, layer, [frames, width])`. The second
+    /// feed-forward module of a layer ends it.
     pub fn encode_observed(
         &self,
         mel: &[f32],
         items: &Items,
         mask: &AttentionMask,
-        mut observe: impl FnMut(Option<usize>, &[f32]),
+        mut observe: impl FnMut(Step, usize, &[f32]),
     ) -> (Vec<f32>, Items) {
         let (mut x, items) = self.subsampling.forward(mel, items);
         if self.config.input_scale != 1.0 {
@@ -79,15 +98,40 @@ impl FastConformer {
                 *v *= self.config.input_scale;
             }
         }
-        observe(None, &x);
+        observe(Step::Subsampling, 0, &x);
         if items.total() == 0 {
             return (x, items);
         }
         let (back, ahead) = mask.reach(items.longest());
-        let positions = RelativePositions::new(back, ahead, self.config.width());
+        let (width, layers) = (self.config.width(), self.layers.len());
+        let kept = self
+            .positions
+            .reaching((back, ahead), (layers, width), |n, encodings| {
+                self.layers[n].attention.project(encodings)
+            });
+        // A reach that is too long to keep is projected layer by layer.
+        let encodings = match kept {
+            Some(_) => None,
+            None => Some(RelativePositions::new(back, ahead, width)),
+        };
         for (n, layer) in self.layers.iter().enumerate() {
-            layer.forward(&mut x, &items, mask, &positions);
-            observe(Some(n), &x);
+            layer.first.forward(&mut x, None);
+            observe(Step::FeedForward, n, &x);
+            let projected;
+            let positions = match (&kept, &encodings) {
+                (Some(kept), _) => kept.layer(n),
+                (None, Some(encodings)) => {
+                    projected = layer.attention.project(encodings);
+                    &projected
+                }
+                (None, None) => unreachable!("positions are kept or encoded"),
+            };
+            layer.attention.forward(&mut x, &items, mask, positions);
+            observe(Step::Attention, n, &x);
+            layer.convolution.forward(&mut x, &items);
+            observe(Step::Convolution, n, &x);
+            layer.second.forward(&mut x, Some(&layer.norm));
+            observe(Step::FeedForward, n, &x);
         }
         (x, items)
     }
@@ -128,7 +172,7 @@ impl Biases {
 
 impl Layer {
     fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         prefix: &str,
         config: &EncoderConfig,
         biases: Biases,
@@ -141,7 +185,7 @@ impl Layer {
                 name(&format!("norm_feed_forward{n}")),
             );
             FeedForward::load(
-                tensors,
+                loader,
                 (&module, &norm),
                 (width, config.inner),
                 biases.linear,
@@ -159,32 +203,19 @@ impl Layer {
         Ok(Layer {
             first: feed_forward(1)?,
             attention: RelPosAttention::load(
-                tensors,
+                loader,
                 (&name("self_attn"), &name("norm_self_att")),
                 attention,
                 biases.linear,
             )?,
             convolution: ConvModule::load(
-                tensors,
+                loader,
                 (&name("conv"), &name("norm_conv")),
                 convolution,
                 biases.convolution,
             )?,
             second: feed_forward(2)?,
-            norm: LayerNorm::load(tensors, &name("norm_out"), width)?,
+            norm: LayerNorm::load(loader.tensors(), &name("norm_out"), width)?,
         })
-    }
-
-    fn forward(
-        &self,
-        x: &mut [f32],
-        items: &Items,
-        mask: &AttentionMask,
-        positions: &RelativePositions,
-    ) {
-        self.first.forward(x, None);
-        self.attention.forward(x, items, mask, positions);
-        self.convolution.forward(x, items);
-        self.second.forward(x, Some(&self.norm));
     }
 }

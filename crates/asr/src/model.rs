@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use percept_audio::{MelConfig, MelFrontEnd, features, normalize};
-use percept_nn::{AttentionMask, Items};
-use percept_weights::{Checkpoint, Layout, PieceKind, Vocabulary, WeightsError};
+use percept_nn::{AttentionMask, Items, Loader, Precision};
+use percept_weights::{
+    CacheEntry, Checkpoint, Layout, PackedFile, PieceKind, Vocabulary, WeightCache, WeightsError,
+};
 use rayon::prelude::*;
 
 use crate::confidence::{Aggregate, Confidence};
@@ -13,6 +15,7 @@ use crate::ctc::CtcHead;
 use crate::encoder::FastConformer;
 use crate::error::ModelError;
 use crate::names::{hugging_face_name, nemo_name};
+use crate::profile::Stage;
 use crate::prompt::Prompt;
 use crate::transducer::Transducer;
 use crate::windows::WindowPolicy;
@@ -50,6 +53,11 @@ pub struct ModelOptions {
     pub aggregate: Aggregate,
     /// The language of the speech, for models that take a prompt.
     pub language: Option<String>,
+    /// The arithmetic of the linear maps; 8-bit for models of 100 million parameters and more where it is `None`. Smaller
+    /// ones gain little from it.
+    pub precision: Option<Precision>,
+    /// Where 8-bit weights are kept for the next load; nowhere where it is `None`.
+    pub weight_cache: Option<WeightCache>,
 }
 
 /// A loaded recogniser. Immutable: share it by `Arc` between any number of [`Session`](crate::Session)s.
@@ -63,12 +71,17 @@ pub struct Model {
     vocabulary: Vocabulary,
     policy: WindowPolicy,
     parameters: usize,
+    precision: Precision,
+    cache_fault: Option<WeightsError>,
 }
 
 pub(crate) enum Head {
     Transducer(Box<Transducer>),
     Ctc(CtcHead),
 }
+
+/// Parameters from which on a model runs in 8 bits unless told otherwise.
+const INT8_PARAMETERS: usize = 100_000_000;
 
 /// Seconds of audio that models do well in one piece, where their configuration does not say otherwise.
 const PIECE_SECONDS: f64 = 300.0;
@@ -105,13 +118,23 @@ impl Model {
         let vocabulary = vocabulary(checkpoint, &config)?;
         let decoder = choose_decoder(checkpoint, &config, options.decoder)?;
         let tensors = checkpoint.tensors();
+        let precision =
+            options
+                .precision
+                .unwrap_or(match tensors.parameters() >= INT8_PARAMETERS {
+                    true => Precision::Int8,
+                    false => Precision::F32,
+                });
+        let cache = options.weight_cache.as_ref();
+        let cached = CachedLoad::begin(checkpoint, precision, cache);
+        let loader = &cached.loader;
         let width = config.encoder.width();
         let head = match (decoder, &config.transducer, &config.ctc) {
             (Decoder::Ctc, _, Some((prefix, ctc))) => {
-                Head::Ctc(CtcHead::load(tensors, prefix, *ctc)?)
+                Head::Ctc(CtcHead::load(loader, prefix, *ctc)?)
             }
             (_, Some(transducer), _) => {
-                Head::Transducer(Box::new(Transducer::load(tensors, transducer.clone())?))
+                Head::Transducer(Box::new(Transducer::load(loader, transducer.clone())?))
             }
             _ => {
                 return Err(ModelError::NoHead {
@@ -122,7 +145,7 @@ impl Model {
         };
         let slot = language_slot(checkpoint, &config, options.language.as_deref())?;
         let prompt = match (&config.prompt, slot) {
-            (Some(prompt), Some(slot)) => Some((Prompt::load(tensors, prompt, width)?, slot)),
+            (Some(prompt), Some(slot)) => Some((Prompt::load(loader, prompt, width)?, slot)),
             _ => None,
         };
         let frames = piece_seconds(checkpoint)? / config.seconds_per_frame();
@@ -131,9 +154,12 @@ impl Model {
             AttentionMask::ChunkedWithRight { chunk, .. } => chunk,
             _ => 1,
         };
+        let encoder = FastConformer::load(loader, config.encoder.clone())?;
         Ok(Model {
             front_end: Arc::new(front_end(checkpoint, &config)?),
-            encoder: FastConformer::load(tensors, config.encoder.clone())?,
+            encoder,
+            precision,
+            cache_fault: cached.end(),
             prompt,
             head,
             vocabulary,
@@ -196,6 +222,16 @@ impl Model {
         self.config.mel.sample_rate
     }
 
+    /// The arithmetic of the linear maps.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Why the 8-bit weights could not be kept for the next load, if so. The model works without.
+    pub fn cache_fault(&self) -> Option<&WeightsError> {
+        self.cache_fault.as_ref()
+    }
+
     pub(crate) fn options(&self) -> &ModelOptions {
         &self.options
     }
@@ -229,12 +265,83 @@ impl Model {
     }
 
     /// What the head sees: the encoder's output, conditioned on the language where the model takes one.
-    pub(crate) fn encode_for_head(&self, pieces: &[&[f32]]) -> (Vec<f32>, Items) {
-        let (mut frames, items) = self.encode(pieces);
+    ///
+    /// `after` hears of each stage that has ended.
+    pub(crate) fn encode_for_head(
+        &self,
+        pieces: &[&[f32]],
+        after: &mut dyn FnMut(Stage),
+    ) -> (Vec<f32>, Items) {
+        let (mel, items) = self.mel(pieces);
+        after(Stage::Mel);
+        let mask = &self.config.encoder.mask;
+        let (mut frames, items) = self
+            .encoder
+            .encode_observed(&mel, &items, mask, |step, _, _| after(Stage::Encoder(step)));
         if let Some((prompt, slot)) = &self.prompt {
             prompt.apply(&mut frames, *slot);
         }
         (frames, items)
+    }
+}
+
+/// A load that takes 8-bit weights from the cache, or leaves them there.
+struct CachedLoad<'a> {
+    loader: Loader<'a>,
+    /// Where to leave what is made.
+    entry: Option<CacheEntry>,
+    /// What is there already.
+    packed: Option<PackedFile>,
+    fault: Option<WeightsError>,
+}
+
+impl<'a> CachedLoad<'a> {
+    fn begin(
+        checkpoint: &'a Checkpoint,
+        precision: Precision,
+        cache: Option<&WeightCache>,
+    ) -> Self {
+        let tensors = checkpoint.tensors();
+        let mut load = CachedLoad {
+            loader: Loader::new(tensors, precision),
+            entry: None,
+            packed: None,
+            fault: None,
+        };
+        let (Precision::Int8, Some(cache)) = (precision, cache) else {
+            return load;
+        };
+        match cache.entry(checkpoint.path(), &checkpoint.files(), Loader::INT8_VARIANT) {
+            Ok(entry) => {
+                load.packed = entry.open();
+                if let Some(packed) = &load.packed {
+                    load.loader = Loader::with_packed(tensors, packed.clone());
+                }
+                load.entry = Some(entry);
+            }
+            Err(error) => load.fault = Some(error),
+        }
+        load
+    }
+
+    /// Writes what had to be made. A cache that cannot be written costs time, not the model.
+    fn end(self) -> Option<WeightsError> {
+        let made = self.loader.made();
+        let (Some(entry), false) = (self.entry, made.is_empty()) else {
+            return self.fault;
+        };
+        let write = || {
+            let mut writer = entry.create()?;
+            for (name, matrix) in &made {
+                writer.add(name, &[matrix.outputs(), matrix.inputs()], matrix.bytes())?;
+            }
+            // Another head of the same checkpoint may have left its own.
+            if let Some(packed) = &self.packed {
+                writer.add_others(packed)?;
+            }
+            writer.finish()
+        };
+        write().err().or(self.fault)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The language prompt of multilingual Nemotron models.
 
 use percept_kernels::relu;
-use percept_nn::{Bias, Linear};
-use percept_weights::{Tensors, WeightsError};
+use percept_nn::{Bias, Linear, Loader};
+use percept_weights::WeightsError;
 
 use crate::config::PromptConfig;
 
@@ -16,19 +16,19 @@ pub(crate) struct Prompt {
 
 impl Prompt {
     pub(crate) fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         config: &PromptConfig,
         width: usize,
     ) -> Result<Self, WeightsError> {
         Ok(Prompt {
             first: Linear::load(
-                tensors,
+                loader,
                 "prompt_kernel.0",
                 (width + config.slots, config.inner),
                 Bias::Present,
             )?,
             second: Linear::load(
-                tensors,
+                loader,
                 "prompt_kernel.2",
                 (config.inner, width),
                 Bias::Present,

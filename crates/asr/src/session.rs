@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::ModelError;
 use crate::model::{Head, Model};
+use crate::profile::{Clock, Profile, Stage};
 use crate::search::{CtcState, CtcStream, EmittedToken, TransducerStream};
 use crate::transcript::{Transcript, TranscriptContext};
 use crate::transducer::TransducerState;
@@ -55,7 +56,7 @@ impl Session {
             let (now, later) = rest.split_at(rest.len().min(self.stream.windower.room()));
             self.stream.windower.push(now);
             rest = later;
-            run(&self.model, &mut [&mut self.stream]);
+            run(&self.model, &mut [&mut self.stream], &mut |_| {});
         }
         if finite < pcm.len() {
             let seconds = self.stream.seconds(&self.model);
@@ -72,7 +73,7 @@ impl Session {
     /// Ends the recording and returns all that was said.
     pub fn finish(mut self) -> Transcript {
         self.stream.windower.end();
-        run(&self.model, &mut [&mut self.stream]);
+        run(&self.model, &mut [&mut self.stream], &mut |_| {});
         self.stream.transcript(&self.model)
     }
 }
@@ -103,15 +104,47 @@ impl Model {
                         stream.windower.end();
                     }
                 }
-                run(self, &mut streams.iter_mut().collect::<Vec<_>>());
+                run(
+                    self,
+                    &mut streams.iter_mut().collect::<Vec<_>>(),
+                    &mut |_| {},
+                );
             }
             for mut stream in streams {
                 stream.windower.end();
-                run(self, &mut [&mut stream]);
+                run(self, &mut [&mut stream], &mut |_| {});
                 transcripts.push(stream.transcript(self));
             }
         }
         Ok(transcripts)
+    }
+}
+
+impl Model {
+    /// Recognises a recording and says where the time went.
+    ///
+    /// # Errors
+    /// As [`Model::transcribe`].
+    pub fn profile(&self, pcm: &[f32]) -> Result<Profile, ModelError> {
+        if let Some(at) = pcm.iter().position(|v| !v.is_finite()) {
+            let seconds = at as f64 / f64::from(self.sample_rate());
+            return Err(ModelError::NotFinite { seconds });
+        }
+        let mut stream = Stream::new(self);
+        let mut clock = Clock::start();
+        let mut rest = pcm;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(stream.windower.room()));
+            stream.windower.push(now);
+            rest = later;
+            run(self, &mut [&mut stream], &mut |stage| clock.lap(stage));
+        }
+        stream.windower.end();
+        run(self, &mut [&mut stream], &mut |stage| clock.lap(stage));
+        Ok(Profile {
+            stages: clock.stages(),
+            transcript: stream.transcript(self),
+        })
     }
 }
 
@@ -148,7 +181,8 @@ impl Stream {
 }
 
 /// Encodes and decodes every window that is ready, those of several streams together.
-fn run(model: &Model, streams: &mut [&mut Stream]) {
+/// `after` hears of each stage that has ended.
+fn run(model: &Model, streams: &mut [&mut Stream], after: &mut dyn FnMut(Stage)) {
     loop {
         let ready: Vec<Option<Window>> = streams
             .iter_mut()
@@ -166,7 +200,7 @@ fn run(model: &Model, streams: &mut [&mut Stream]) {
             .iter()
             .map(|(stream, window)| stream.windower.samples(window))
             .collect();
-        let (frames, items) = model.encode_for_head(&pieces);
+        let (frames, items) = model.encode_for_head(&pieces, after);
         let width = model.config().encoder.width();
         let chunks: Vec<&[f32]> = items
             .ranges()
@@ -180,6 +214,7 @@ fn run(model: &Model, streams: &mut [&mut Stream]) {
             })
             .collect();
         decode(model, &mut busy, &chunks);
+        after(Stage::Decoder);
         for ((stream, _), chunk) in busy.iter_mut().zip(&chunks) {
             stream.frames += (chunk.len() / width) as u64;
         }

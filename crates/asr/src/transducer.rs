@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use percept_nn::{Bias, Linear, Lstm, LstmState};
+use percept_nn::{Bias, Linear, Loader, Lstm, LstmState};
 use percept_weights::{Tensors, WeightsError};
 
 /// The sizes and rules of a transducer; every one is a field of the checkpoint's configuration.
@@ -131,7 +131,7 @@ impl TransducerState {
 }
 
 impl Transducer {
-    /// Takes the weights named `decoder.prediction.*` and `joint.*` from `tensors`.
+    /// Takes the weights named `decoder.prediction.*` and `joint.*` from `loader`.
     ///
     /// The embedding has `vocab` rows; the blank's row starts every stream, whatever it holds (NeMo and `transformers`
     /// feed the blank, whose row is zero where it was the padding of training).
@@ -139,30 +139,27 @@ impl Transducer {
     /// # Errors
     /// What [`Tensors::f32`] refuses, and [`WeightsError::Field`] where a width is zero or the blank is none of the
     /// token logits.
-    pub fn load(tensors: &Tensors, config: TransducerConfig) -> Result<Transducer, WeightsError> {
+    pub fn load(loader: &Loader<'_>, config: TransducerConfig) -> Result<Transducer, WeightsError> {
+        let tensors = loader.tensors();
         config.check(tensors)?;
         let (hidden, joint) = (config.pred_hidden, config.joint_hidden);
         let embedding = tensors.f32("decoder.prediction.embed.weight", &[config.vocab, hidden])?;
         let lstm = Lstm::load(
-            tensors,
+            loader,
             "decoder.prediction.dec_rnn.lstm",
             (hidden, hidden),
             config.pred_layers,
         )?;
         let joint_encoder = Linear::load(
-            tensors,
+            loader,
             "joint.enc",
             (config.encoder_hidden, joint),
             Bias::Present,
         )?;
-        let joint_prediction = Linear::load(tensors, "joint.pred", (hidden, joint), Bias::Present)?;
+        let joint_prediction = Linear::load(loader, "joint.pred", (hidden, joint), Bias::Present)?;
         let outputs = config.vocab + config.durations.len();
-        let joint_output = Linear::load(
-            tensors,
-            "joint.joint_net.2",
-            (joint, outputs),
-            Bias::Present,
-        )?;
+        let joint_output =
+            Linear::load(loader, "joint.joint_net.2", (joint, outputs), Bias::Present)?;
         let mut start = TransducerState {
             lstm: lstm.state(),
             predicted: vec![0.0; joint],
@@ -233,6 +230,7 @@ impl Transducer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percept_nn::Precision;
 
     #[test]
     fn impossible_sizes_are_refused() {
@@ -249,7 +247,7 @@ mod tests {
         };
         let tensors = Tensors::from_f32("m", [("x", vec![1], vec![0.0])]).unwrap();
         let refused = |config| {
-            Transducer::load(&tensors, config)
+            Transducer::load(&Loader::new(&tensors, Precision::F32), config)
                 .err()
                 .unwrap()
                 .to_string()

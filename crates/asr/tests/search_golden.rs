@@ -11,6 +11,7 @@ use percept_asr::{
     Activation, Aggregate, Confidence, CtcConfig, CtcHead, CtcState, CtcStream, EmittedToken,
     Transcript, TranscriptContext, Transducer, TransducerConfig, TransducerStream,
 };
+use percept_nn::{Loader, Precision};
 use percept_weights::{Checkpoint, Tensors};
 use serde_json::Value;
 
@@ -92,6 +93,7 @@ enum Head {
 
 impl Head {
     fn load(tensors: &Tensors, expect: &Value, decoder: &str) -> Head {
+        let loader = Loader::new(tensors, Precision::F32);
         let spec = &expect["spec"];
         let vocab = spec["vocabulary"].as_u64().unwrap() as usize + 1;
         let encoder_hidden = spec["width"].as_u64().unwrap() as usize;
@@ -105,7 +107,7 @@ impl Head {
             let prefixes = ["ctc_decoder.decoder_layers.0", "decoder.decoder_layers.0"];
             let is_there = |prefix: &&str| tensors.contains(&format!("{prefix}.weight"));
             let prefix = prefixes.into_iter().find(is_there).unwrap();
-            return Head::Ctc(CtcHead::load(tensors, prefix, config).unwrap());
+            return Head::Ctc(CtcHead::load(&loader, prefix, config).unwrap());
         }
         let config = TransducerConfig {
             vocab,
@@ -122,7 +124,7 @@ impl Head {
             max_symbols: 10,
             activation: Activation::Relu,
         };
-        Head::Transducer(Box::new(Transducer::load(tensors, config).unwrap()))
+        Head::Transducer(Box::new(Transducer::load(&loader, config).unwrap()))
     }
 
     /// What is found in frames that come in chunks.

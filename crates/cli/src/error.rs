@@ -51,8 +51,14 @@ pub(crate) enum CliError {
     NoModel { model: PathBuf },
     #[error("{id}: not in the cache; download it with: percept models pull {id}")]
     NotCached { id: String },
-    #[error("--precision int8: models run in f32 only in this version; leave the option out")]
-    NoInt8,
+    #[error(
+        "{file}: is {seconds:.2} s long, but {needed} s are to be measured; give a longer recording or less to --seconds"
+    )]
+    TooShort {
+        file: String,
+        seconds: f64,
+        needed: f64,
+    },
     #[error("{name}: no such subcommand; see percept --help")]
     NoSubcommand { name: String },
     #[error("{subject}: internal error: {fact}; please report it, if possible with the file")]

@@ -16,11 +16,9 @@ use crate::{atomic, audio, model, npy};
 ///
 /// Unlike a transcript, an array of half a recording is no use: any damage is an error, and nothing is written.
 pub(crate) fn run(args: &FeaturesArgs) -> Result<(), CliError> {
-    let located = model::locate(
-        args.model.model.as_deref(),
-        Progress::new(ProgressMode::Auto),
-    )?;
-    let recognizer = located.open(&args.model, None)?;
+    let progress = Progress::new(ProgressMode::Auto);
+    let located = model::locate(args.model.model.as_deref(), progress)?;
+    let recognizer = located.open(&args.model, None, progress)?;
     let source = Source::from_argument(&args.input);
     let mut reader = audio::open(&source, recognizer.sample_rate())?;
     let mut pcm = Vec::new();

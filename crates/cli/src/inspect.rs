@@ -7,9 +7,10 @@ use percept::audio::Normalize;
 use percept::{Checkpoint, Layout, Model, Recognizer, RecognizerOptions};
 use serde::Serialize;
 
-use crate::args::{InspectArgs, ReportFormat};
+use crate::args::{InspectArgs, ProgressMode, ReportFormat};
 use crate::error::CliError;
 use crate::model::{self, EMBEDDED, Located};
+use crate::progress::Progress;
 use crate::{models, output};
 
 /// Says what a model is and how it would be run.
@@ -18,7 +19,10 @@ use crate::{models, output};
 ///
 /// As running it would: the weights are loaded.
 pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
-    let report = Report::of(&model::locate_offline(args.model.as_deref())?)?;
+    let located = model::locate_offline(args.model.as_deref())?;
+    let progress = Progress::new(ProgressMode::Auto);
+    let recognizer = located.open_with(RecognizerOptions::default(), &args.cache, progress)?;
+    let report = Report::of(&located, &recognizer)?;
     let text = match args.format {
         ReportFormat::Json => {
             serde_json::to_string_pretty(&report).expect("a report of strings and numbers") + "\n"
@@ -102,7 +106,7 @@ struct Transducer {
 #[derive(Serialize)]
 struct Used {
     decoder: &'static str,
-    precision: String,
+    precision: &'static str,
     threads: usize,
     /// Recordings up to this length are heard in one piece.
     whole_seconds: f64,
@@ -118,19 +122,10 @@ struct Window {
 }
 
 impl Report {
-    fn of(located: &Located) -> Result<Self, CliError> {
-        let options = RecognizerOptions::default();
-        let (name, recognizer, checkpoint) = match located {
-            Located::Embedded => (
-                EMBEDDED.to_owned(),
-                Recognizer::embedded(&options)?,
-                percept::embedded_checkpoint(),
-            ),
-            Located::Path(path) => (
-                path.display().to_string(),
-                Recognizer::open(path, &options)?,
-                Checkpoint::open(path),
-            ),
+    fn of(located: &Located, recognizer: &Recognizer) -> Result<Self, CliError> {
+        let (name, checkpoint) = match located {
+            Located::Embedded => (EMBEDDED.to_owned(), percept::embedded_checkpoint()),
+            Located::Path(path) => (path.display().to_string(), Checkpoint::open(path)),
         };
         let checkpoint = CheckpointReport::of(&checkpoint.map_err(percept::Error::from)?);
         let model = recognizer.model();
@@ -166,7 +161,7 @@ impl Report {
                 .iter()
                 .flat_map(|prompt| prompt.languages.keys().cloned())
                 .collect(),
-            used: Used::of(&recognizer, &options),
+            used: Used::of(recognizer),
         })
     }
 
@@ -357,13 +352,13 @@ impl std::fmt::Display for Transducer {
 }
 
 impl Used {
-    fn of(recognizer: &Recognizer, options: &RecognizerOptions) -> Self {
+    fn of(recognizer: &Recognizer) -> Self {
         let model = recognizer.model();
         let windows = model.windows();
         let seconds = |frames: usize| frames as f64 * model.config().seconds_per_frame();
         Self {
             decoder: model::decoder_name(model.decoder()),
-            precision: format!("{:?}", options.precision).to_lowercase(),
+            precision: model::precision_name(recognizer.precision()),
             threads: recognizer.threads(),
             whole_seconds: seconds(windows.whole_frames),
             window: Window {

@@ -7,6 +7,7 @@
 mod args;
 mod atomic;
 mod audio;
+mod bench;
 mod defect;
 mod error;
 mod features;
@@ -23,6 +24,7 @@ mod resume;
 mod signals;
 mod subtitles;
 mod transcribe;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Transcribe(args) => return Ok(transcribe::run(&args)),
         Command::Features(args) => features::run(&args)?,
         Command::Inspect(args) => inspect::run(&args)?,
+        Command::Bench(args) => bench::run(&args)?,
         Command::Models(command) => return models::run(&command),
         Command::Completions { shell } => hidden::completions(shell)?,
         Command::Man { subcommand } => hidden::man(subcommand.as_deref())?,

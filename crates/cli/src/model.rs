@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use percept::hub::Hub;
-use percept::{Decoder, Precision, Recognizer, RecognizerOptions};
+use percept::{Decoder, Precision, Recognizer, RecognizerOptions, WeightCache};
 use sha2::{Digest, Sha256};
 
-use crate::args::{DecoderArg, DecodingArgs, ModelArgs, PrecisionArg};
+use crate::args::{CacheArgs, DecoderArg, DecodingArgs, ModelArgs, PrecisionArg};
 use crate::error::CliError;
 use crate::progress::Progress;
 use crate::{models, resume};
@@ -101,17 +101,42 @@ pub(crate) fn hub_id(path: &Path) -> Option<&str> {
 }
 
 impl Located {
-    /// Loads the model.
+    /// Loads the model. A weight cache that cannot be used costs time, so it gets a notice only.
     pub(crate) fn open(
         &self,
         model: &ModelArgs,
         decoding: Option<&DecodingArgs>,
+        progress: Progress,
     ) -> Result<Recognizer, CliError> {
-        let options = options(model, decoding)?;
-        Ok(match self {
+        self.open_with(options(model, decoding), &model.cache, progress)
+    }
+
+    /// Loads the model with these options and the weight cache that the arguments choose.
+    pub(crate) fn open_with(
+        &self,
+        mut options: RecognizerOptions,
+        cache: &CacheArgs,
+        progress: Progress,
+    ) -> Result<Recognizer, CliError> {
+        let mut fault = None;
+        if !cache.no_cache {
+            match WeightCache::from_env() {
+                Ok(cache) => options.weight_cache = Some(cache),
+                Err(error) => fault = Some(error),
+            }
+        }
+        let recognizer = match self {
             Located::Embedded => Recognizer::embedded(&options)?,
             Located::Path(path) => Recognizer::open(path, &options)?,
-        })
+        };
+        let is_cached = *self != Located::Embedded && recognizer.precision() == Precision::Int8;
+        let fault = fault.as_ref().or(recognizer.model().cache_fault());
+        if let (true, Some(fault)) = (is_cached, fault) {
+            progress.notice(&format!(
+                "warning: {fault}; until then every start makes the int8 weights anew (--no-cache hides this)"
+            ));
+        }
+        Ok(recognizer)
     }
 
     /// What tells these weights from others: the name of the model, and the path, size and time of each of its files.
@@ -147,6 +172,15 @@ impl Located {
     }
 }
 
+/// The word for an arithmetic on the command line.
+pub(crate) fn precision_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "f32",
+        Precision::Int8 => "int8",
+        _ => "auto",
+    }
+}
+
 /// The word for a decoder on the command line.
 pub(crate) fn decoder_name(decoder: Decoder) -> &'static str {
     match decoder {
@@ -171,19 +205,13 @@ fn files(path: &Path) -> Vec<PathBuf> {
 }
 
 /// What the arguments choose.
-///
-/// # Errors
-///
-/// An arithmetic that no model has yet.
-fn options(
-    model: &ModelArgs,
-    decoding: Option<&DecodingArgs>,
-) -> Result<RecognizerOptions, CliError> {
+fn options(model: &ModelArgs, decoding: Option<&DecodingArgs>) -> RecognizerOptions {
     let mut options = RecognizerOptions::default();
     options.threads = model.threads();
     options.precision = match model.precision {
-        PrecisionArg::F32 => Precision::F32,
-        PrecisionArg::Int8 => return Err(CliError::NoInt8),
+        None => Precision::Auto,
+        Some(PrecisionArg::F32) => Precision::F32,
+        Some(PrecisionArg::Int8) => Precision::Int8,
     };
     if let Some(decoding) = decoding {
         options.decoder = decoding.decoder.map(|decoder| match decoder {
@@ -194,7 +222,7 @@ fn options(
         options.confidence = decoding.confidence;
         options.language = decoding.language.clone();
     }
-    Ok(options)
+    options
 }
 
 #[cfg(test)]

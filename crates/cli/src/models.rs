@@ -13,6 +13,7 @@ use crate::error::CliError;
 use crate::model::{self, EMBEDDED, Located};
 use crate::output;
 use crate::progress::{self, Progress};
+use crate::weights;
 
 /// Lists, downloads or checks models.
 pub(crate) fn run(command: &ModelsCommand) -> Result<ExitCode, CliError> {
@@ -20,6 +21,7 @@ pub(crate) fn run(command: &ModelsCommand) -> Result<ExitCode, CliError> {
         ModelsCommand::List { format } => list(*format).map(|()| ExitCode::SUCCESS),
         ModelsCommand::Pull { progress, id } => pull(id, Progress::new(*progress)),
         ModelsCommand::Verify { model } => verify(model.as_deref()),
+        ModelsCommand::Cache(command) => weights::run(command).map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -150,35 +152,51 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// Checks models and the weights that were made from them.
 fn verify(model: Option<&Path>) -> Result<ExitCode, CliError> {
-    match model {
-        Some(path) => match (model::on_disk(path)?, model::hub_id(path)) {
-            (Some(located), _) => verify_located(&located),
-            (None, Some(id)) => verify_cached(&Hub::from_env()?, id),
-            (None, None) => Err(CliError::NoModel {
-                model: path.to_owned(),
-            }),
-        },
-        None => {
-            verify_located(&Located::Embedded)?;
-            let hub = Hub::from_env()?;
-            let mut code = ExitCode::SUCCESS;
-            for repo in hub.list()? {
-                for revision in &repo.revisions {
-                    if verify_cached(&hub, &format!("{}@{}", repo.id, revision.commit))?
-                        != ExitCode::SUCCESS
-                    {
-                        code = ExitCode::FAILURE;
-                    }
-                }
+    let mut is_intact = true;
+    let Some(path) = model else {
+        verify_located(&Located::Embedded)?;
+        let hub = Hub::from_env()?;
+        for repo in hub.list()? {
+            for revision in &repo.revisions {
+                is_intact &= verify_cached(&hub, &format!("{}@{}", repo.id, revision.commit))?;
             }
-            Ok(code)
         }
+        is_intact &= weights::verify(None)?;
+        return Ok(exit_code(is_intact));
+    };
+    match (model::on_disk(path)?, model::hub_id(path)) {
+        (Some(located), _) => {
+            verify_located(&located)?;
+            is_intact &= weights::verify(Some(path))?;
+        }
+        (None, Some(id)) => {
+            let hub = Hub::from_env()?;
+            is_intact &= verify_cached(&hub, id)?;
+            let name = id.split('@').next();
+            for repo in hub.list()?.iter().filter(|repo| name == Some(&repo.id)) {
+                is_intact &= weights::verify(Some(&repo.path))?;
+            }
+        }
+        (None, None) => {
+            return Err(CliError::NoModel {
+                model: path.to_owned(),
+            });
+        }
+    }
+    Ok(exit_code(is_intact))
+}
+
+fn exit_code(is_intact: bool) -> ExitCode {
+    match is_intact {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
 /// A model without checksums is sound if everything in it can be loaded.
-fn verify_located(located: &Located) -> Result<ExitCode, CliError> {
+fn verify_located(located: &Located) -> Result<(), CliError> {
     let options = RecognizerOptions::default();
     let name = match located {
         Located::Embedded => {
@@ -190,13 +208,12 @@ fn verify_located(located: &Located) -> Result<ExitCode, CliError> {
             path.display().to_string()
         }
     };
-    output::print(format!("{name}: loads (there are no checksums to compare)\n").as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    output::print(format!("{name}: loads (there are no checksums to compare)\n").as_bytes())
 }
 
-/// Compares the files of a downloaded model with their checksums.
-fn verify_cached(hub: &Hub, id: &str) -> Result<ExitCode, CliError> {
-    let mut code = ExitCode::SUCCESS;
+/// Compares the files of a downloaded model with their checksums; whether all are intact.
+fn verify_cached(hub: &Hub, id: &str) -> Result<bool, CliError> {
+    let mut is_intact = true;
     for VerifiedFile {
         name,
         bytes: size,
@@ -212,15 +229,17 @@ fn verify_cached(hub: &Hub, id: &str) -> Result<ExitCode, CliError> {
         };
         output::print(format!("{id}: {name} ({}): {fact}\n", bytes(size)).as_bytes())?;
         if matches!(state, FileState::Damaged | FileState::Missing) {
-            code = ExitCode::FAILURE;
+            is_intact = false;
             let remedy = match state {
                 FileState::Missing => format!("run: percept models pull {id}"),
-                _ => format!("remove the model's folder and run: percept models pull {id}"),
+                _ => format!(
+                    "remove the model's folder and run: percept models cache clear; percept models pull {id}"
+                ),
             };
             progress::to_stderr(&format!("percept: {id}: {name} is {fact}; {remedy}"));
         }
     }
-    Ok(code)
+    Ok(is_intact)
 }
 
 #[cfg(test)]

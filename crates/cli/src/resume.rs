@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) percept: String,
     /// Which weights, as [`crate::model::Located::identity`] tells them apart.
     pub(crate) model: String,
+    /// The arithmetic in use, whether it was asked for or not.
     pub(crate) precision: String,
     /// The head that decodes, whether it was asked for or not.
     pub(crate) decoder: String,

@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use percept::audio::AudioReader;
 use percept::{Recognizer, Transcript};
 
@@ -59,7 +58,7 @@ fn transcribe_all(args: &TranscribeArgs, progress: Progress) -> Result<Tally, Cl
     }
 
     let located = model::locate(args.model.model.as_deref(), progress)?;
-    let recognizer = located.open(&args.model, Some(&args.decoding))?;
+    let recognizer = located.open(&args.model, Some(&args.decoding), progress)?;
     let run = Run {
         settings: settings(args, &located, &recognizer),
         recognizer,
@@ -232,17 +231,10 @@ fn settings(args: &TranscribeArgs, located: &Located, recognizer: &Recognizer) -
     Settings {
         percept: env!("CARGO_PKG_VERSION").to_owned(),
         model: located.identity(),
-        precision: name(args.model.precision),
+        precision: model::precision_name(recognizer.precision()).to_owned(),
         decoder: model::decoder_name(recognizer.model().decoder()).to_owned(),
         confidence: args.decoding.confidence.to_string(),
         language: args.decoding.language.clone(),
         format: args.format.extension().to_owned(),
     }
-}
-
-/// The word that stands for `value` on the command line.
-fn name(value: impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -5,27 +5,10 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{noise, path, put, run_in};
+use common::{copy_of_tiny_en, noise, path, put, run_in, tiny_en};
 use serde_json::{Value, json};
-
-fn tiny_en() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-en")
-}
-
-/// A copy of the built-in model below `root`.
-fn copy_of_tiny_en(root: &Path, name: &str) -> PathBuf {
-    let copy = root.join(name);
-    fs::create_dir(&copy).unwrap();
-    for entry in fs::read_dir(tiny_en()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    copy
-}
 
 fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
     let mut value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
@@ -121,11 +104,6 @@ fn what_a_model_does_not_have_is_refused() {
     run_in(folder.path(), &["transcribe", "--decoder", "ctc", "a.wav"]).fails(&["tiny-en", "CTC"]);
     run_in(folder.path(), &["transcribe", "--language", "de", "a.wav"])
         .fails(&["tiny-en", "language"]);
-    run_in(
-        folder.path(),
-        &["transcribe", "--precision", "int8", "a.wav"],
-    )
-    .fails(&["int8", "f32"]);
     let named = run_in(
         folder.path(),
         &[

@@ -15,17 +15,25 @@
 //! assert_eq!(out, [5.0, 14.0]);
 //! ```
 
+mod attention;
+mod choice;
 mod conv;
 mod elementwise;
 mod gemm;
+mod int8;
 mod isa;
 mod norm;
 pub mod reference;
 
+pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
+pub use choice::{Candidate, KernelChoice, kernels};
 pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
 pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, silu, tanh};
 pub use gemm::{
     PackedMatrix, Rows, kernel_name, matmul, matmul_add, matmul_by_columns, matmul_by_rows,
+};
+pub use int8::{
+    DotKernel, Int8Matrix, MAX_INPUTS, Prologue, QuantizedRows, SharedBytes, Store, matmul_int8,
 };
 pub use isa::instruction_sets;
 pub use norm::{layer_norm, softmax};

@@ -38,39 +38,53 @@ impl<'a> SimdOp for LayerNorm<'a> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) -> Self::Output {
-        let ops = isa.f32();
-        let (width, lanes) = (self.scale.len(), ops.len());
-        let body = width - width % lanes;
+        let width = self.scale.len();
         for (x, out) in self
             .x
             .chunks_exact(width)
             .zip(self.out.chunks_exact_mut(width))
         {
-            let mut sum = ops.zero();
-            for at in (0..body).step_by(lanes) {
-                sum = ops.add(sum, ops.load(&x[at..]));
-            }
-            let tail: f32 = x[body..].iter().sum();
-            let mean = (ops.sum(sum) + tail) / width as f32;
-            let means = ops.splat(mean);
-            let mut squares = ops.zero();
-            for at in (0..body).step_by(lanes) {
-                let d = ops.sub(ops.load(&x[at..]), means);
-                squares = ops.mul_add(d, d, squares);
-            }
-            let tail: f32 = x[body..].iter().map(|v| (v - mean) * (v - mean)).sum();
-            let inv = 1.0 / ((ops.sum(squares) + tail) / width as f32 + self.eps).sqrt();
-            let invs = ops.splat(inv);
-            for at in (0..body).step_by(lanes) {
-                let y = ops.mul(ops.sub(ops.load(&x[at..]), means), invs);
-                let y = ops.mul_add(y, ops.load(&self.scale[at..]), ops.load(&self.shift[at..]));
-                ops.store(y, &mut out[at..]);
-            }
-            for at in body..width {
-                out[at] = (x[at] - mean) * inv * self.scale[at] + self.shift[at];
-            }
+            normalize_row(isa, x, self.scale, self.shift, self.eps, out);
         }
         self.out
+    }
+}
+
+/// Layer norm of one row; all slices have its length.
+#[inline(always)]
+pub(crate) fn normalize_row<I: Isa>(
+    isa: I,
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    eps: f32,
+    out: &mut [f32],
+) {
+    let ops = isa.f32();
+    let (width, lanes) = (x.len(), ops.len());
+    let body = width - width % lanes;
+    let mut sum = ops.zero();
+    for at in (0..body).step_by(lanes) {
+        sum = ops.add(sum, ops.load(&x[at..]));
+    }
+    let tail: f32 = x[body..].iter().sum();
+    let mean = (ops.sum(sum) + tail) / width as f32;
+    let means = ops.splat(mean);
+    let mut squares = ops.zero();
+    for at in (0..body).step_by(lanes) {
+        let d = ops.sub(ops.load(&x[at..]), means);
+        squares = ops.mul_add(d, d, squares);
+    }
+    let tail: f32 = x[body..].iter().map(|v| (v - mean) * (v - mean)).sum();
+    let inv = 1.0 / ((ops.sum(squares) + tail) / width as f32 + eps).sqrt();
+    let invs = ops.splat(inv);
+    for at in (0..body).step_by(lanes) {
+        let y = ops.mul(ops.sub(ops.load(&x[at..]), means), invs);
+        let y = ops.mul_add(y, ops.load(&scale[at..]), ops.load(&shift[at..]));
+        ops.store(y, &mut out[at..]);
+    }
+    for at in body..width {
+        out[at] = (x[at] - mean) * inv * scale[at] + shift[at];
     }
 }
 

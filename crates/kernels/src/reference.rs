@@ -1,6 +1,8 @@
 //! Plain loops that say what each kernel computes. Slow, obvious, and what the tests compare with.
 
+use crate::attention::Visible;
 use crate::conv::{Conv2dGeometry, RowWindow};
+use crate::int8::{Int8Matrix, QuantizedRows};
 
 /// `x · wᵀ + bias` for `x` `[rows, inputs]` and `w` `[outputs, inputs]`, accumulated in `f64`.
 pub fn matmul(
@@ -19,6 +21,43 @@ pub fn matmul(
                 .map(|(a, b)| f64::from(*a) * f64::from(*b))
                 .sum();
             out.push((dot + bias.map_or(0.0, |b| f64::from(b[o]))) as f32);
+        }
+    }
+    out
+}
+
+/// The product of the values that 8-bit rows and weights stand for, accumulated in `f64`.
+pub fn matmul_int8(x: &QuantizedRows, w: &Int8Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+    let values = |row| (0..x.width()).map(move |column| x.value(row, column));
+    let rows: Vec<f32> = (0..x.rows()).flat_map(values).collect();
+    let weights = |output| (0..w.inputs()).map(move |input| w.value(output, input));
+    let weights: Vec<f32> = (0..w.outputs()).flat_map(weights).collect();
+    matmul(&rows, &weights, bias, w.inputs(), w.outputs())
+}
+
+/// Attention of one head with relative positions: queries `(with_u, with_v)` `[queries, width]`, then keys and positions
+/// `[width, _]` and values `[frames, width]`.
+pub fn relative_attention(
+    (with_u, with_v): (&[f32], &[f32]),
+    (keys, positions, values): (&[f32], &[f32], &[f32]),
+    visible: &[Visible],
+    (frames, width): (usize, usize),
+) -> Vec<f32> {
+    let reach = positions.len() / width;
+    let mut out = Vec::new();
+    for (i, seen) in visible.iter().enumerate() {
+        let score = |(n, key): (usize, usize)| {
+            let parts = (0..width).map(|c| {
+                let position = positions[c * reach + seen.first_position + n];
+                with_u[i * width + c] * keys[c * frames + key] + with_v[i * width + c] * position
+            });
+            parts.sum()
+        };
+        let scores: Vec<f32> = seen.keys.clone().enumerate().map(score).collect();
+        let weights = softmax(&scores);
+        for c in 0..width {
+            let parts = seen.keys.clone().zip(&weights);
+            out.push(parts.map(|(key, w)| w * values[key * width + c]).sum());
         }
     }
     out

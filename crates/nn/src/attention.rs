@@ -2,19 +2,15 @@
 
 use std::ops::Range;
 
-use percept_kernels::{Rows, matmul_by_columns, matmul_by_rows, softmax};
-use percept_weights::{Tensors, WeightsError};
+use percept_kernels::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
+use percept_weights::WeightsError;
 use rayon::prelude::*;
 
-use crate::linear::load_parts;
+use crate::arena::{buffer, with_scratch};
+use crate::linear::{load_bias, load_weights};
+use crate::positions::ProjectedPositions;
 use crate::tiles::for_each_tile;
-use crate::{AttentionMask, Bias, Items, LayerNorm, Linear, RelativePositions};
-
-/// Query frames handled at a time; their scores stay in cache.
-const QUERY_BLOCK: usize = 64;
-/// Keys are reduced in blocks that begin at multiples of this, so that a query's result does not depend on which
-/// other queries share its block. It is the depth at which the matrix kernel cuts its sums.
-const KEY_BLOCK: usize = 256;
+use crate::{AttentionMask, Bias, Items, LayerNorm, Linear, Loader, RelativePositions};
 
 /// Sizes of an attention module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +36,15 @@ pub struct RelPosAttention {
     shape: AttentionShape,
 }
 
-/// One head's view of one item.
+/// One head's share of one item.
 struct Head<'a> {
+    /// `[frames, 3 · width]`
     qkv: &'a [f32],
-    positions: &'a [f32],
+    width: usize,
+    /// Its channels of queries, keys and values.
+    channels: Range<usize>,
+    positions: Padded<'a>,
     back: usize,
-    frames: usize,
-    offset: usize,
-    head_width: usize,
     bias_u: &'a [f32],
     bias_v: &'a [f32],
     mask: &'a AttentionMask,
@@ -58,20 +55,28 @@ impl RelPosAttention {
     /// `{prefix}.pos_bias_{u,v}` `[heads, width / heads]`; checkpoints that tie those keep them once, at
     /// `encoder.pos_bias_{u,v}`.
     pub fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         (prefix, norm): (&str, &str),
         shape: AttentionShape,
         bias: Bias,
     ) -> Result<Self, WeightsError> {
         let AttentionShape { width, heads } = shape;
         let square = (width, width);
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for name in ["q", "k", "v"] {
-            let (w, b) = load_parts(tensors, &format!("{prefix}.linear_{name}"), square, bias)?;
-            weights.extend(w);
-            biases.extend(b.unwrap_or_default());
+        let tensors = loader.tensors();
+        let parts = ["q", "k", "v"].map(|name| format!("{prefix}.linear_{name}"));
+        let mut biases = Vec::new();
+        for part in &parts {
+            biases.extend(load_bias(tensors, part, width, bias)?.unwrap_or_default());
         }
         let biases = (bias == Bias::Present).then_some(biases);
+        let qkv = format!("{prefix}.linear_qkv");
+        let qkv = Linear::load_with(loader, &qkv, (width, 3 * width), biases, || {
+            let mut weights = Vec::with_capacity(3 * width * width);
+            for part in &parts {
+                weights.extend(load_weights(tensors, part, square)?);
+            }
+            Ok(weights)
+        })?;
         let position_bias = |side: &str| {
             let own = format!("{prefix}.pos_bias_{side}");
             let tied = format!("encoder.pos_bias_{side}");
@@ -84,13 +89,37 @@ impl RelPosAttention {
         );
         Ok(RelPosAttention {
             norm: LayerNorm::load(tensors, norm, width)?,
-            qkv: Linear::from_parts(&weights, biases, width, 3 * width),
-            positions: Linear::load(tensors, &positions, square, Bias::Absent)?,
-            out: Linear::load(tensors, &out, square, bias)?,
+            qkv,
+            positions: Linear::load(loader, &positions, square, Bias::Absent)?,
+            out: Linear::load(loader, &out, square, bias)?,
             bias_u: position_bias("u")?,
             bias_v: position_bias("v")?,
             shape,
         })
+    }
+
+    /// `encodings` as this layer compares queries with them.
+    pub fn project(&self, encodings: &RelativePositions) -> ProjectedPositions {
+        let AttentionShape { width, heads } = self.shape;
+        let mut projected = buffer(encodings.table.len());
+        for_each_tile(&mut projected, width, |first, tile| {
+            self.positions
+                .forward(&encodings.table[first * width..][..tile.len()], tile);
+        });
+        let (head_width, rows) = (width / heads, encodings.table.len() / width);
+        let (len, _) = Padded::layout(head_width, rows);
+        let mut by_head = vec![0.0; heads * len];
+        by_head
+            .par_chunks_mut(len)
+            .enumerate()
+            .for_each(|(head, table)| {
+                transpose(&projected, (width, head * head_width), head_width, table);
+            });
+        ProjectedPositions {
+            by_head,
+            rows,
+            back: encodings.back,
+        }
     }
 
     /// Adds the module's output to `x` `[items.total(), width]`. `positions` must reach as far as the mask does.
@@ -99,173 +128,129 @@ impl RelPosAttention {
         x: &mut [f32],
         items: &Items,
         mask: &AttentionMask,
-        positions: &RelativePositions,
-    ) {
-        let width = self.shape.width;
-        let mut qkv = vec![0.0; 3 * x.len()];
-        for_each_tile(&mut qkv, 3 * width, |first, tile| {
-            let rows = &x[first * width..][..tile.len() / 3];
-            let mut normed = vec![0.0; rows.len()];
-            self.norm.forward(rows, &mut normed);
-            self.qkv.forward(&normed, tile);
-        });
-        let mut projected = vec![0.0; positions.table.len()];
-        for_each_tile(&mut projected, width, |first, tile| {
-            self.positions
-                .forward(&positions.table[first * width..][..tile.len()], tile);
-        });
-        let mut context = vec![0.0; x.len()];
-        for item in items.ranges().filter(|item| !item.is_empty()) {
-            let rows = &qkv[item.start * 3 * width..item.end * 3 * width];
-            self.attend(
-                rows,
-                (&projected, positions.back),
-                mask,
-                &mut context[item.start * width..item.end * width],
-            );
-        }
-        for_each_tile(x, width, |first, tile| {
-            self.out
-                .forward_add(&context[first * width..][..tile.len()], tile);
-        });
-    }
-
-    /// Attention within one item: `qkv` `[frames, 3 · width]` to `context` `[frames, width]`.
-    fn attend(
-        &self,
-        qkv: &[f32],
-        (positions, back): (&[f32], usize),
-        mask: &AttentionMask,
-        context: &mut [f32],
+        positions: &ProjectedPositions,
     ) {
         let AttentionShape { width, heads } = self.shape;
         let head_width = width / heads;
-        let frames = context.len() / width;
-        let blocks: Vec<(usize, Range<usize>, Vec<f32>)> = (0..heads)
-            .flat_map(|head| {
-                (0..frames)
-                    .step_by(QUERY_BLOCK)
-                    .map(move |start| (head, start))
-            })
-            .collect::<Vec<_>>()
-            .into_par_iter()
-            .map(|(head, start)| {
-                let span = head * head_width..(head + 1) * head_width;
-                let view = Head {
-                    qkv,
-                    positions,
-                    back,
-                    frames,
-                    offset: span.start,
-                    head_width,
-                    bias_u: &self.bias_u[span.clone()],
-                    bias_v: &self.bias_v[span],
-                    mask,
-                };
-                let queries = start..(start + QUERY_BLOCK).min(frames);
-                (head, queries.clone(), view.block(queries))
-            })
-            .collect();
-        for (head, queries, values) in blocks {
-            for (t, row) in queries.zip(values.chunks_exact(head_width)) {
-                context[t * width + head * head_width..][..head_width].copy_from_slice(row);
-            }
+        let mut qkv = buffer(3 * x.len());
+        for_each_tile(&mut qkv, 3 * width, |first, tile| {
+            let rows = &x[first * width..][..tile.len() / 3];
+            self.qkv.forward_normed(&self.norm, rows, tile);
+        });
+        for item in items.ranges().filter(|item| !item.is_empty()) {
+            let frames = item.len();
+            let mut by_head = buffer(frames * width);
+            by_head
+                .par_chunks_mut(frames * head_width)
+                .enumerate()
+                .for_each(|(head, context)| {
+                    let channels = head * head_width..(head + 1) * head_width;
+                    let view = Head {
+                        qkv: &qkv[item.start * 3 * width..item.end * 3 * width],
+                        width,
+                        positions: positions.head(head, head_width),
+                        back: positions.back,
+                        bias_u: &self.bias_u[channels.clone()],
+                        bias_v: &self.bias_v[channels.clone()],
+                        channels,
+                        mask,
+                    };
+                    view.attend(context);
+                });
+            let x = &mut x[item.start * width..item.end * width];
+            for_each_tile(x, width, |first, tile| {
+                let mut context = buffer(tile.len());
+                for (t, row) in context.chunks_exact_mut(width).enumerate() {
+                    for (head, part) in row.chunks_exact_mut(head_width).enumerate() {
+                        let at = (head * frames + first + t) * head_width;
+                        part.copy_from_slice(&by_head[at..at + head_width]);
+                    }
+                }
+                self.out.forward_add(&context, tile);
+            });
         }
     }
 }
 
 impl Head<'_> {
-    /// Context of the query frames `queries`, `[queries.len() or more, head_width]`.
-    fn block(&self, queries: Range<usize>) -> Vec<f32> {
-        // A second, unused row keeps a single query on the same path through the matrix kernel.
-        let rows = queries.len().max(2);
-        let keys = self.keys_of(&queries);
-        let width = self.stride() / 3;
-        let scale = 1.0 / (self.head_width as f32).sqrt();
-        let with_u = self.biased_queries(&queries, rows, self.bias_u, scale);
-        let with_v = self.biased_queries(&queries, rows, self.bias_v, scale);
-
-        let mut scores = vec![0.0; rows * keys.len()];
-        let key_rows = &self.qkv[keys.start * self.stride()..keys.end * self.stride()];
-        let key_view = Rows::columns(
-            key_rows,
-            self.stride(),
-            width + self.offset,
-            self.head_width,
-        );
-        matmul_by_rows(Rows::dense(&with_u, self.head_width), key_view, &mut scores);
-
-        // Position rows run from `back` downwards: key j of query i is row `back - i + j`. Keys that the mask hides may
-        // lie outside the table; they are never read.
-        let table_rows = self.positions.len() / width;
-        let first = (self.back + keys.start).saturating_sub(queries.end - 1);
-        let end = (self.back + keys.end - queries.start).min(table_rows);
-        let position_rows = &self.positions[first * width..end * width];
-        let position_view = Rows::columns(position_rows, width, self.offset, self.head_width);
-        let mut by_position = vec![0.0; rows * (end - first)];
-        matmul_by_rows(
-            Rows::dense(&with_v, self.head_width),
-            position_view,
-            &mut by_position,
-        );
-
-        for (r, i) in queries.clone().enumerate() {
-            let seen = self.mask.visible(i, self.frames);
-            let row = &mut scores[r * keys.len()..(r + 1) * keys.len()];
-            let (hidden_before, rest) = row.split_at_mut(seen.start - keys.start);
-            let (visible, hidden_after) = rest.split_at_mut(seen.len());
-            let at = self.back + seen.start - i - first;
-            let shifted = &by_position[r * (end - first) + at..][..seen.len()];
-            for (score, position) in visible.iter_mut().zip(shifted) {
-                *score += position;
-            }
-            softmax(visible);
-            hidden_before.fill(0.0);
-            hidden_after.fill(0.0);
+    /// `context` `[frames, head width]`.
+    fn attend(&self, context: &mut [f32]) {
+        let head_width = self.channels.len();
+        let stride = 3 * self.width;
+        let frames = self.qkv.len() / stride;
+        let mut keys = buffer(Padded::layout(head_width, frames).0);
+        let first_key = self.width + self.channels.start;
+        transpose(self.qkv, (stride, first_key), head_width, &mut keys);
+        let (len, value_stride) = Padded::layout(frames, head_width);
+        let mut values = buffer(len);
+        let first_value = 2 * self.width + self.channels.start;
+        for (to, row) in values
+            .chunks_exact_mut(value_stride)
+            .zip(self.qkv.chunks_exact(stride))
+        {
+            to[..head_width].copy_from_slice(&row[first_value..first_value + head_width]);
         }
-        if queries.len() < rows {
-            scores[queries.len() * keys.len()..].fill(0.0);
-        }
-
-        let mut context = vec![0.0; rows * self.head_width];
-        let value_view = Rows::columns(
-            key_rows,
-            self.stride(),
-            2 * width + self.offset,
-            self.head_width,
-        );
-        matmul_by_columns(Rows::dense(&scores, keys.len()), value_view, &mut context);
+        let keys = Padded::new(&keys, head_width, frames);
+        let values = Padded::new(&values, frames, head_width);
         context
+            .par_chunks_mut(MAX_QUERIES * head_width)
+            .enumerate()
+            .for_each(|(block, context)| {
+                let first = block * MAX_QUERIES;
+                let queries = first..first + context.len() / head_width;
+                let visible: Vec<Visible> = queries
+                    .clone()
+                    .map(|i| {
+                        let keys = self.mask.visible(i, frames);
+                        // Positions run from `back` downwards: key `j` of query `i` is at `back - i + j`.
+                        let first_position = self.back + keys.start - i;
+                        Visible {
+                            keys,
+                            first_position,
+                        }
+                    })
+                    .collect();
+                let (mut with_u, mut with_v) = (buffer(context.len()), buffer(context.len()));
+                self.biased_queries(&queries, self.bias_u, &mut with_u);
+                self.biased_queries(&queries, self.bias_v, &mut with_v);
+                let block = HeadBlock {
+                    with_u: &with_u,
+                    with_v: &with_v,
+                    keys,
+                    positions: self.positions,
+                    values,
+                    visible: &visible,
+                };
+                with_scratch(|scratch| relative_attention(&block, scratch, context));
+            });
     }
 
-    fn stride(&self) -> usize {
-        self.qkv.len() / self.frames
-    }
-
-    /// All keys that some of the queries see, from a multiple of [`KEY_BLOCK`] on.
-    fn keys_of(&self, queries: &Range<usize>) -> Range<usize> {
-        let mut keys = self.mask.visible(queries.start, self.frames);
-        for i in queries.clone() {
-            let seen = self.mask.visible(i, self.frames);
-            keys = keys.start.min(seen.start)..keys.end.max(seen.end);
-        }
-        keys.start / KEY_BLOCK * KEY_BLOCK..keys.end
-    }
-
-    fn biased_queries(
-        &self,
-        queries: &Range<usize>,
-        rows: usize,
-        bias: &[f32],
-        scale: f32,
-    ) -> Vec<f32> {
-        let mut out = vec![0.0; rows * self.head_width];
-        for (row, i) in out.chunks_exact_mut(self.head_width).zip(queries.clone()) {
-            let query = &self.qkv[i * self.stride() + self.offset..][..self.head_width];
+    /// `(query + bias) / √(head width)`.
+    fn biased_queries(&self, queries: &Range<usize>, bias: &[f32], out: &mut [f32]) {
+        let scale = 1.0 / (self.channels.len() as f32).sqrt();
+        for (row, i) in out.chunks_exact_mut(bias.len()).zip(queries.clone()) {
+            let query = &self.qkv[i * 3 * self.width..][self.channels.clone()];
             for ((o, q), b) in row.iter_mut().zip(query).zip(bias) {
                 *o = (q + b) * scale;
             }
         }
-        out
+    }
+}
+
+/// Columns `first .. first + width` of rows of `stride` values, as `[width, rows]` in [`Padded`] form.
+fn transpose(rows: &[f32], (stride, first): (usize, usize), width: usize, out: &mut [f32]) {
+    /// Rows and columns of a block that fits the first-level cache both ways.
+    const BLOCK: usize = 16;
+    let count = rows.len() / stride;
+    let (_, out_stride) = Padded::layout(width, count);
+    for row in (0..count).step_by(BLOCK) {
+        for column in (0..width).step_by(BLOCK) {
+            for c in column..(column + BLOCK).min(width) {
+                let out = &mut out[c * out_stride + row..][..BLOCK.min(count - row)];
+                for (r, out) in out.iter_mut().enumerate() {
+                    *out = rows[(row + r) * stride + first + c];
+                }
+            }
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! The convolution module of a Conformer layer.
 
-use percept_kernels::{depthwise_conv1d, glu, silu};
+use percept_kernels::{depthwise_conv1d, glu};
 use percept_weights::{Tensors, WeightsError};
 
+use crate::arena::buffer;
 use crate::linear::load_bias;
 use crate::tiles::for_each_tile;
-use crate::{Bias, Items, LayerNorm, Linear};
+use crate::{Bias, Items, LayerNorm, Linear, Loader};
 
 const BATCH_NORM_EPS: f32 = 1e-5;
 
@@ -57,7 +58,7 @@ pub struct ConvModule {
 impl ConvModule {
     /// Loads the norm at `norm` and the module at `prefix`.
     pub fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         (prefix, norm): (&str, &str),
         shape: ConvShape,
         bias: Bias,
@@ -67,6 +68,7 @@ impl ConvModule {
             kernel,
             padding,
         } = shape;
+        let tensors = loader.tensors();
         let depthwise = format!("{prefix}.depthwise_conv");
         let weights = tensors.f32(&format!("{depthwise}.weight"), &[width, 1, kernel])?;
         let depthwise_bias = load_bias(tensors, &depthwise, width, bias)?;
@@ -90,7 +92,7 @@ impl ConvModule {
         );
         Ok(ConvModule {
             norm: LayerNorm::load(tensors, norm, width)?,
-            gate: Linear::load(tensors, &gate, (width, 2 * width), bias)?,
+            gate: Linear::load(loader, &gate, (width, 2 * width), bias)?,
             taps: taps.collect(),
             bias: depthwise_bias,
             left: match padding {
@@ -98,20 +100,18 @@ impl ConvModule {
                 ConvPadding::Causal => kernel - 1,
             },
             depthwise_norm,
-            contract: Linear::load(tensors, &contract, (width, width), bias)?,
+            contract: Linear::load(loader, &contract, (width, width), bias)?,
         })
     }
 
     /// Adds the module's output to `x` `[items.total(), width]`. No frame sees another item.
     pub fn forward(&self, x: &mut [f32], items: &Items) {
         let width = self.contract.inputs();
-        let mut gated = vec![0.0; x.len()];
+        let mut gated = buffer(x.len());
         for_each_tile(&mut gated, width, |first, tile| {
             let rows = &x[first * width..first * width + tile.len()];
-            let mut normed = vec![0.0; tile.len()];
-            let mut both = vec![0.0; 2 * tile.len()];
-            self.norm.forward(rows, &mut normed);
-            self.gate.forward(&normed, &mut both);
+            let mut both = buffer(2 * tile.len());
+            self.gate.forward_normed(&self.norm, rows, &mut both);
             glu(&both, width, tile);
         });
         for item in items.ranges() {
@@ -121,7 +121,7 @@ impl ConvModule {
                 width,
                 |first, tile| {
                     let frames = first..first + tile.len() / width;
-                    let mut filtered = vec![0.0; tile.len()];
+                    let mut filtered = buffer(tile.len());
                     depthwise_conv1d(
                         source,
                         &self.taps,
@@ -131,11 +131,9 @@ impl ConvModule {
                         &mut filtered,
                     );
                     if let Some(norm) = &self.depthwise_norm {
-                        let mut scratch = vec![0.0; tile.len()];
-                        norm.forward_in_place(&mut filtered, &mut scratch);
+                        norm.forward_in_place(&mut filtered);
                     }
-                    silu(&mut filtered);
-                    self.contract.forward_add(&filtered, tile);
+                    self.contract.forward_add_silu(&mut filtered, tile);
                 },
             );
         }

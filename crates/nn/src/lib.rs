@@ -7,11 +7,13 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod attention;
 mod convolution;
 mod feed_forward;
 mod items;
 mod linear;
+mod loader;
 mod lstm;
 mod mask;
 mod norm;
@@ -24,8 +26,9 @@ pub use convolution::{ConvModule, ConvPadding, ConvShape};
 pub use feed_forward::FeedForward;
 pub use items::Items;
 pub use linear::{Bias, Linear};
+pub use loader::{Loader, Precision};
 pub use lstm::{Lstm, LstmState};
 pub use mask::AttentionMask;
 pub use norm::LayerNorm;
-pub use positions::RelativePositions;
+pub use positions::{PositionCache, Projected, ProjectedPositions, RelativePositions};
 pub use subsampling::{Subsampling, SubsamplingShape};

@@ -1,13 +1,25 @@
 //! Linear maps.
 
-use percept_kernels::{PackedMatrix, Rows, matmul, matmul_add};
+use percept_kernels::{
+    Int8Matrix, PackedMatrix, Prologue, Rows, Store, matmul, matmul_add, matmul_int8, silu,
+};
 use percept_weights::{Tensors, WeightsError};
+
+use crate::arena::{buffer, with_quantized};
+use crate::{LayerNorm, Loader};
 
 /// `y = x · wᵀ + b` on rows; owns its weights, packed for the CPU. Pointwise convolutions are linear maps too.
 #[derive(Debug)]
 pub struct Linear {
-    weights: PackedMatrix,
+    weights: Matrix,
     bias: Option<Vec<f32>>,
+}
+
+/// The weights `[outputs, inputs]` in the arithmetic of the model.
+#[derive(Debug)]
+pub(crate) enum Matrix {
+    F32(PackedMatrix),
+    Int8(Int8Matrix),
 }
 
 /// Whether the maps of a group have biases. A checkpoint gives all maps of a group one, or none.
@@ -23,91 +35,154 @@ impl Linear {
     /// Loads `{prefix}.weight` `[outputs, inputs]`, with trailing axes of length one for a pointwise convolution, and
     /// `{prefix}.bias` `[outputs]`.
     pub fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         prefix: &str,
         (inputs, outputs): (usize, usize),
         bias: Bias,
     ) -> Result<Self, WeightsError> {
-        let (weights, bias) = load_parts(tensors, prefix, (inputs, outputs), bias)?;
-        Ok(Self::from_parts(&weights, bias, inputs, outputs))
+        let tensors = loader.tensors();
+        let weights = loader.matrix(prefix, (inputs, outputs), || {
+            load_weights(tensors, prefix, (inputs, outputs))
+        })?;
+        Ok(Linear {
+            weights,
+            bias: load_bias(tensors, prefix, outputs, bias)?,
+        })
     }
 
     /// As [`Linear::load`] with weights and bias multiplied by one half.
     pub(crate) fn load_halved(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         prefix: &str,
         (inputs, outputs): (usize, usize),
         bias: Bias,
     ) -> Result<Self, WeightsError> {
-        let (mut weights, mut bias) = load_parts(tensors, prefix, (inputs, outputs), bias)?;
-        for v in weights.iter_mut().chain(bias.iter_mut().flatten()) {
-            *v *= 0.5;
-        }
-        Ok(Self::from_parts(&weights, bias, inputs, outputs))
+        let halve = |mut values: Vec<f32>| {
+            values.iter_mut().for_each(|v| *v *= 0.5);
+            values
+        };
+        let tensors = loader.tensors();
+        let weights = loader.matrix(prefix, (inputs, outputs), || {
+            load_weights(tensors, prefix, (inputs, outputs)).map(halve)
+        })?;
+        Ok(Linear {
+            weights,
+            bias: load_bias(tensors, prefix, outputs, bias)?.map(halve),
+        })
     }
 
-    /// Packs `weights` `[outputs, inputs]` and an optional `bias` `[outputs]`.
-    pub fn from_parts(
-        weights: &[f32],
+    /// A map called `name` of a `bias` and of what `weights` returns, `[outputs, inputs]`; it is not asked where `loader`
+    /// has the map already.
+    ///
+    /// # Panics
+    /// Where the bias has another length.
+    pub(crate) fn load_with(
+        loader: &Loader<'_>,
+        name: &str,
+        (inputs, outputs): (usize, usize),
         bias: Option<Vec<f32>>,
-        inputs: usize,
-        outputs: usize,
-    ) -> Self {
+        weights: impl FnOnce() -> Result<Vec<f32>, WeightsError>,
+    ) -> Result<Self, WeightsError> {
         assert!(
             bias.as_ref().is_none_or(|b| b.len() == outputs),
             "a bias of another length"
         );
-        Linear {
-            weights: PackedMatrix::pack(weights, outputs, inputs),
+        Ok(Linear {
+            weights: loader.matrix(name, (inputs, outputs), weights)?,
             bias,
-        }
+        })
     }
 
     /// Values per input row.
     pub fn inputs(&self) -> usize {
-        self.weights.inputs()
+        match &self.weights {
+            Matrix::F32(weights) => weights.inputs(),
+            Matrix::Int8(weights) => weights.inputs(),
+        }
     }
 
     /// Values per output row.
     pub fn outputs(&self) -> usize {
-        self.weights.outputs()
+        match &self.weights {
+            Matrix::F32(weights) => weights.outputs(),
+            Matrix::Int8(weights) => weights.outputs(),
+        }
     }
 
     /// `out = x · wᵀ + b`; `x` `[rows, inputs]`, `out` `[rows, outputs]`. A row's result depends on that row alone.
     pub fn forward(&self, x: &[f32], out: &mut [f32]) {
-        matmul(
-            Rows::dense(x, self.inputs()),
-            &self.weights,
-            self.bias.as_deref(),
-            out,
-        );
+        match &self.weights {
+            Matrix::F32(weights) => matmul(self.rows(x), weights, self.bias.as_deref(), out),
+            Matrix::Int8(weights) => {
+                self.forward_int8(weights, x, Prologue::None, Store::Replace, out);
+            }
+        }
     }
 
     /// `out += x · wᵀ + b`.
     pub fn forward_add(&self, x: &[f32], out: &mut [f32]) {
-        matmul_add(
-            Rows::dense(x, self.inputs()),
-            &self.weights,
-            self.bias.as_deref(),
-            out,
-        );
+        match &self.weights {
+            Matrix::F32(weights) => matmul_add(self.rows(x), weights, self.bias.as_deref(), out),
+            Matrix::Int8(weights) => self.forward_int8(weights, x, Prologue::None, Store::Add, out),
+        }
+    }
+
+    /// `out = norm(x) · wᵀ + b`.
+    pub(crate) fn forward_normed(&self, norm: &LayerNorm, x: &[f32], out: &mut [f32]) {
+        match &self.weights {
+            Matrix::F32(_) => {
+                let mut normed = buffer(x.len());
+                norm.forward(x, &mut normed);
+                self.forward(&normed, out);
+            }
+            Matrix::Int8(weights) => {
+                self.forward_int8(weights, x, norm.prologue(), Store::Replace, out);
+            }
+        }
+    }
+
+    /// `out += silu(x) · wᵀ + b`; leaves anything in `x`.
+    pub(crate) fn forward_add_silu(&self, x: &mut [f32], out: &mut [f32]) {
+        match &self.weights {
+            Matrix::F32(_) => {
+                silu(x);
+                self.forward_add(x, out);
+            }
+            Matrix::Int8(weights) => self.forward_int8(weights, x, Prologue::Silu, Store::Add, out),
+        }
+    }
+
+    fn rows<'a>(&self, x: &'a [f32]) -> Rows<'a> {
+        Rows::dense(x, self.inputs())
+    }
+
+    fn forward_int8(
+        &self,
+        weights: &Int8Matrix,
+        x: &[f32],
+        prologue: Prologue<'_>,
+        store: Store,
+        out: &mut [f32],
+    ) {
+        with_quantized(|rows| {
+            rows.quantize(x, weights.inputs(), prologue);
+            matmul_int8(rows, weights, self.bias.as_deref(), store, out);
+        });
     }
 }
 
-/// The weight `[outputs, inputs]` and the bias `[outputs]`.
-pub(crate) fn load_parts(
+/// The weight `[outputs, inputs]`, with trailing axes of length one for a pointwise convolution.
+pub(crate) fn load_weights(
     tensors: &Tensors,
     prefix: &str,
     (inputs, outputs): (usize, usize),
-    bias: Bias,
-) -> Result<(Vec<f32>, Option<Vec<f32>>), WeightsError> {
+) -> Result<Vec<f32>, WeightsError> {
     let name = format!("{prefix}.weight");
     let mut shape = vec![outputs, inputs];
     if let Some(kernel) = tensors.shape(&name).and_then(|s| s.get(2..)) {
         shape.extend(kernel.iter().map(|_| 1));
     }
-    let weights = tensors.f32(&name, &shape)?;
-    Ok((weights, load_bias(tensors, prefix, outputs, bias)?))
+    tensors.f32(&name, &shape)
 }
 
 /// `{prefix}.bias` `[outputs]`, where the group has biases.

@@ -1,9 +1,10 @@
 //! LSTM layers, one step at a time.
 
 use percept_kernels::lstm_cell;
-use percept_weights::{Tensors, WeightsError};
+use percept_weights::WeightsError;
 
-use crate::Linear;
+use crate::arena::buffer;
+use crate::{Linear, Loader};
 
 /// Stacked LSTM layers in PyTorch's layout (gates i, f, g, o; no projection).
 #[derive(Debug)]
@@ -31,11 +32,12 @@ impl Lstm {
     /// Loads `{prefix}.weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, then `_l1` and so on: at least `layers`
     /// of them, and more where `tensors` has more.
     pub fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         prefix: &str,
         (inputs, hidden): (usize, usize),
         layers: usize,
     ) -> Result<Self, WeightsError> {
+        let tensors = loader.tensors();
         let any_of = |n: usize| {
             ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
                 .iter()
@@ -47,15 +49,22 @@ impl Lstm {
             let inputs = if n == 0 { inputs } else { hidden };
             let part =
                 |name: &str, shape: &[usize]| tensors.f32(&format!("{prefix}.{name}_l{n}"), shape);
-            let from_input = part("weight_ih", &[4 * hidden, inputs])?;
-            let from_hidden = part("weight_hh", &[4 * hidden, hidden])?;
+            let map = |name: &str, inputs, bias| {
+                Linear::load_with(
+                    loader,
+                    &format!("{prefix}.{name}_l{n}"),
+                    (inputs, 4 * hidden),
+                    bias,
+                    || part(name, &[4 * hidden, inputs]),
+                )
+            };
             let mut bias = part("bias_ih", &[4 * hidden])?;
             for (sum, b) in bias.iter_mut().zip(part("bias_hh", &[4 * hidden])?) {
                 *sum += b;
             }
             loaded.push(LstmLayer {
-                from_input: Linear::from_parts(&from_input, Some(bias), inputs, 4 * hidden),
-                from_hidden: Linear::from_parts(&from_hidden, None, hidden, 4 * hidden),
+                from_input: map("weight_ih", inputs, Some(bias))?,
+                from_hidden: map("weight_hh", hidden, None)?,
             });
         }
         Ok(Lstm {
@@ -93,8 +102,8 @@ impl Lstm {
             "one input row per stream"
         );
         assert_eq!(out.len(), streams * n, "one output row per stream");
-        let mut gates = vec![0.0; streams * 4 * n];
-        let mut hidden = vec![0.0; streams * n];
+        let mut gates = buffer(streams * 4 * n);
+        let mut hidden = buffer(streams * n);
         for (l, layer) in self.layers.iter().enumerate() {
             let span = l * n..(l + 1) * n;
             for (row, state) in hidden.chunks_exact_mut(n).zip(states.iter()) {

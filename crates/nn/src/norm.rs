@@ -2,6 +2,8 @@
 
 use percept_weights::{Tensors, WeightsError};
 
+use crate::arena::buffer;
+
 const EPS: f32 = 1e-5;
 
 /// Layer norm over channels, affine, with PyTorch's default epsilon of 1e-5.
@@ -25,9 +27,19 @@ impl LayerNorm {
         percept_kernels::layer_norm(x, &self.scale, &self.shift, EPS, out);
     }
 
-    /// Normalises rows in place, using `scratch` of the same length.
-    pub(crate) fn forward_in_place(&self, x: &mut [f32], scratch: &mut [f32]) {
-        scratch.copy_from_slice(x);
-        self.forward(scratch, x);
+    /// As what 8-bit products do first.
+    pub(crate) fn prologue(&self) -> percept_kernels::Prologue<'_> {
+        percept_kernels::Prologue::LayerNorm {
+            scale: &self.scale,
+            shift: &self.shift,
+            eps: EPS,
+        }
+    }
+
+    /// Normalises rows in place.
+    pub(crate) fn forward_in_place(&self, x: &mut [f32]) {
+        let mut copy = buffer(x.len());
+        copy.copy_from_slice(x);
+        self.forward(&copy, x);
     }
 }

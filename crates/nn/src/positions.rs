@@ -1,4 +1,9 @@
-//! Sinusoids of relative positions.
+//! Encodings of relative positions, and what the layers of an encoder make of them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use percept_kernels::Padded;
+use rayon::prelude::*;
 
 /// Encodings of the relative positions `back, back - 1, ..., -ahead`; positive positions are keys to the left.
 #[derive(Clone, Debug)]
@@ -16,17 +21,124 @@ impl RelativePositions {
             .step_by(2)
             .map(|i| 1.0 / 10_000f32.powf(i as f32 / width as f32))
             .collect();
-        let mut table = Vec::with_capacity((back + ahead + 1) * width);
-        for row in 0..=back + ahead {
-            let position = back as f32 - row as f32;
-            for frequency in &frequencies {
-                let angle = position * frequency;
-                table.push(angle.sin());
-                if table.len() % width != 0 {
-                    table.push(angle.cos());
+        let mut table = vec![0.0; (back + ahead + 1) * width];
+        table
+            .par_chunks_mut(width)
+            .enumerate()
+            .for_each(|(row, values)| {
+                let position = back as f32 - row as f32;
+                for (pair, frequency) in values.chunks_mut(2).zip(&frequencies) {
+                    let angle = position * frequency;
+                    pair[0] = angle.sin();
+                    if let Some(second) = pair.get_mut(1) {
+                        *second = angle.cos();
+                    }
                 }
-            }
-        }
+            });
         RelativePositions { table, back }
+    }
+}
+
+/// Positions as the attention of one layer compares queries with them; from
+/// [`RelPosAttention::project`](crate::RelPosAttention::project).
+#[derive(Clone, Debug)]
+pub struct ProjectedPositions {
+    /// For each head, `[head width, rows]` in padded form.
+    pub(crate) by_head: Vec<f32>,
+    /// Positions.
+    pub(crate) rows: usize,
+    /// The first row's position.
+    pub(crate) back: usize,
+}
+
+impl ProjectedPositions {
+    /// The table of one head, `[head_width, rows]`.
+    pub(crate) fn head(&self, head: usize, head_width: usize) -> Padded<'_> {
+        let (len, _) = Padded::layout(head_width, self.rows);
+        Padded::new(
+            &self.by_head[head * len..(head + 1) * len],
+            head_width,
+            self.rows,
+        )
+    }
+}
+
+/// The projected positions of all layers, kept from one call to the next: they depend on the weights alone.
+///
+/// A wider reach replaces a narrower one. What would take more than the limit is not kept.
+#[derive(Debug)]
+pub struct PositionCache {
+    kept: Mutex<Option<Arc<Projected>>>,
+    limit_bytes: usize,
+}
+
+/// The positions of every layer.
+#[derive(Debug)]
+pub struct Projected {
+    layers: Vec<ProjectedPositions>,
+    ahead: usize,
+}
+
+impl Projected {
+    /// The positions of layer `n`.
+    pub fn layer(&self, n: usize) -> &ProjectedPositions {
+        &self.layers[n]
+    }
+
+    fn back(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.back)
+    }
+}
+
+impl PositionCache {
+    /// Kept reaches are multiples of this, so that recordings of slightly different lengths share a table.
+    const STEP: usize = 64;
+
+    /// Keeps nothing yet, and never more than `limit_bytes`.
+    pub fn new(limit_bytes: usize) -> Self {
+        PositionCache {
+            kept: Mutex::new(None),
+            limit_bytes,
+        }
+    }
+
+    /// Tables that reach at least `back` and `ahead`, for `layers` layers of `width` channels; `project(n, encodings)`
+    /// makes those of layer `n`. `None` where they would not be kept.
+    pub fn reaching(
+        &self,
+        (back, ahead): (usize, usize),
+        (layers, width): (usize, usize),
+        project: impl Fn(usize, &RelativePositions) -> ProjectedPositions + Sync,
+    ) -> Option<Arc<Projected>> {
+        let kept = self.lock().clone();
+        let (mut wide_back, mut wide_ahead) = (
+            back.next_multiple_of(Self::STEP),
+            ahead.next_multiple_of(Self::STEP),
+        );
+        if let Some(kept) = kept {
+            if kept.back() >= back && kept.ahead >= ahead {
+                return Some(kept);
+            }
+            wide_back = wide_back.max(kept.back());
+            wide_ahead = wide_ahead.max(kept.ahead);
+        }
+        let bytes = (wide_back + wide_ahead + 1) * width * layers * size_of::<f32>();
+        if bytes > self.limit_bytes {
+            return None;
+        }
+        let positions = RelativePositions::new(wide_back, wide_ahead, width);
+        let made = Arc::new(Projected {
+            layers: (0..layers)
+                .into_par_iter()
+                .map(|n| project(n, &positions))
+                .collect(),
+            ahead: wide_ahead,
+        });
+        *self.lock() = Some(Arc::clone(&made));
+        Some(made)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Projected>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

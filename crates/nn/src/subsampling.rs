@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use percept_kernels::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, relu};
-use percept_weights::{Tensors, WeightsError};
+use percept_weights::WeightsError;
 use rayon::prelude::*;
 
-use crate::linear::load_parts;
+use crate::arena::{Buffer, buffer};
+use crate::linear::{load_bias, load_weights};
 use crate::tiles::for_each_tile;
-use crate::{Bias, Items, Linear};
+use crate::{Bias, Items, Linear, Loader};
 
 /// Output frames per tile. The widest intermediate of a tile is `8 · TILE_FRAMES / 2` rows.
 const TILE_FRAMES: usize = 16;
@@ -46,7 +47,7 @@ pub struct Subsampling {
 impl Subsampling {
     /// Loads `{prefix}.conv.{0,2,3,5,6,...}` and `{prefix}.out`.
     pub fn load(
-        tensors: &Tensors,
+        loader: &Loader<'_>,
         prefix: &str,
         shape: SubsamplingShape,
     ) -> Result<Self, WeightsError> {
@@ -61,6 +62,7 @@ impl Subsampling {
             factor.is_power_of_two() && factor >= 2,
             "a subsampling factor is a power of two"
         );
+        let tensors = loader.tensors();
         let stages = factor.ilog2() as usize;
         let (mut strided, mut pointwise, mut geometry) = (Vec::new(), Vec::new(), Vec::new());
         let mut freqs = mels;
@@ -77,7 +79,7 @@ impl Subsampling {
             if stage > 0 {
                 let name = format!("{prefix}.conv.{}", index + 1);
                 let square = (channels, channels);
-                pointwise.push(Linear::load(tensors, &name, square, Bias::Present)?);
+                pointwise.push(Linear::load(loader, &name, square, Bias::Present)?);
             }
             let in_channels = if stage == 0 { 1 } else { channels };
             let stage_geometry = Conv2dGeometry {
@@ -89,17 +91,12 @@ impl Subsampling {
             geometry.push(stage_geometry);
         }
         let flat = (channels * freqs, width);
-        let (weights, bias) = load_parts(tensors, &format!("{prefix}.out"), flat, Bias::Present)?;
-        let mut by_frequency = vec![0.0; weights.len()];
-        for (row, source) in by_frequency
-            .chunks_exact_mut(channels * freqs)
-            .zip(weights.chunks_exact(channels * freqs))
-        {
-            for (i, v) in row.iter_mut().enumerate() {
-                *v = source[i % channels * freqs + i / channels];
-            }
-        }
-        let out = Linear::from_parts(&by_frequency, bias, channels * freqs, width);
+        let prefix = format!("{prefix}.out");
+        let bias = load_bias(tensors, &prefix, width, Bias::Present)?;
+        let out = Linear::load_with(loader, &prefix, flat, bias, || {
+            let weights = load_weights(tensors, &prefix, flat)?;
+            Ok(by_frequency(&weights, channels, freqs))
+        })?;
         Ok(Subsampling {
             strided,
             pointwise,
@@ -136,7 +133,7 @@ impl Subsampling {
         let mel_frames = mel.len() / self.shape.mels;
         for (group, out) in out.chunks_mut(GROUP_FRAMES * width).enumerate() {
             let first = group * GROUP_FRAMES;
-            let mut flat = vec![0.0; out.len() / width * inputs];
+            let mut flat = buffer(out.len() / width * inputs);
             flat.par_chunks_mut(TILE_FRAMES * inputs)
                 .enumerate()
                 .for_each(|(tile, flat)| {
@@ -162,33 +159,43 @@ impl Subsampling {
         for stage in (1..self.geometry.len()).rev() {
             rows[stage - 1] = self.geometry[stage].input_rows(&rows[stage], totals[stage]);
         }
-        let mut current: Vec<f32> = Vec::new();
+        let mut current: Option<Buffer> = None;
         for (stage, geometry) in self.geometry.iter().enumerate() {
             let (taps, bias) = &self.strided[stage];
             let out_rows = rows[stage].clone();
-            let mut strided =
-                vec![0.0; out_rows.len() * geometry.out_freqs() * self.shape.channels];
-            if stage == 0 {
+            let mut strided = buffer(out_rows.len() * geometry.out_freqs() * self.shape.channels);
+            let Some(source) = &current else {
                 let window = RowWindow {
                     data: mel,
                     first_row: 0,
                     total_rows: mel_frames,
                 };
                 conv2d_first(&window, taps, bias, geometry, out_rows, &mut strided);
-                current = strided;
-            } else {
-                let window = RowWindow {
-                    data: &current,
-                    first_row: rows[stage - 1].start,
-                    total_rows: totals[stage],
-                };
-                conv2d_depthwise(&window, taps, bias, geometry, out_rows, &mut strided);
-                let mut mixed = vec![0.0; strided.len()];
-                self.pointwise[stage - 1].forward(&strided, &mut mixed);
-                relu(&mut mixed);
-                current = mixed;
-            }
+                current = Some(strided);
+                continue;
+            };
+            let window = RowWindow {
+                data: source,
+                first_row: rows[stage - 1].start,
+                total_rows: totals[stage],
+            };
+            conv2d_depthwise(&window, taps, bias, geometry, out_rows, &mut strided);
+            let mut mixed = buffer(strided.len());
+            self.pointwise[stage - 1].forward(&strided, &mut mixed);
+            relu(&mut mixed);
+            current = Some(mixed);
         }
-        flat.copy_from_slice(&current);
+        flat.copy_from_slice(&current.expect("there is at least one stage"));
     }
+}
+
+/// Columns `[channels, freqs]` of `weights` in the order `[freqs, channels]`.
+fn by_frequency(weights: &[f32], channels: usize, freqs: usize) -> Vec<f32> {
+    let inputs = channels * freqs;
+    (0..weights.len())
+        .map(|i| {
+            let (row, column) = (i / inputs * inputs, i % inputs);
+            weights[row + column % channels * freqs + column / channels]
+        })
+        .collect()
 }

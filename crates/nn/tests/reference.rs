@@ -3,7 +3,7 @@
 use percept_kernels::reference;
 use percept_nn::{
     AttentionMask, AttentionShape, Bias, ConvModule, ConvPadding, ConvShape, FeedForward, Items,
-    Lstm, RelPosAttention, RelativePositions, Subsampling, SubsamplingShape,
+    Loader, Lstm, Precision, RelPosAttention, RelativePositions, Subsampling, SubsamplingShape,
 };
 use percept_testkit::{Rng, Tol, close};
 use percept_weights::Tensors;
@@ -89,8 +89,13 @@ fn feed_forward_adds_half_a_step() {
     w.norm("norm", width);
     w.linear("ff.linear1", width, inner, true);
     w.linear("ff.linear2", inner, width, true);
-    let layer = FeedForward::load(&w.table(), ("ff", "norm"), (width, inner), Bias::Present)
-        .expect("complete");
+    let layer = FeedForward::load(
+        &Loader::new(&w.table(), Precision::F32),
+        ("ff", "norm"),
+        (width, inner),
+        Bias::Present,
+    )
+    .expect("complete");
     let x = w.noise(rows * width, 1.0);
     let hidden = reference::silu(&w.apply("ff.linear1", &w.layer_norm("norm", &x), width));
     let step = w.apply("ff.linear2", &hidden, inner);
@@ -127,8 +132,13 @@ fn convolution_module_equals_the_plain_loop_and_keeps_items_apart() {
                 kernel,
                 padding,
             };
-            let module = ConvModule::load(&w.table(), ("conv", "norm"), shape, Bias::Present)
-                .expect("complete");
+            let module = ConvModule::load(
+                &Loader::new(&w.table(), Precision::F32),
+                ("conv", "norm"),
+                shape,
+                Bias::Present,
+            )
+            .expect("complete");
             let x = w.noise(frames.iter().sum::<usize>() * width, 1.0);
             let items = Items::new(frames);
             let mut expected = Vec::new();
@@ -198,8 +208,13 @@ fn attention_equals_the_plain_loop_for_every_mask_and_length() {
     w.add("att.pos_bias_u", &[heads, width / heads], 0.4);
     w.add("att.pos_bias_v", &[heads, width / heads], 0.4);
     let shape = AttentionShape { width, heads };
-    let layer =
-        RelPosAttention::load(&w.table(), ("att", "norm"), shape, Bias::Present).expect("complete");
+    let layer = RelPosAttention::load(
+        &Loader::new(&w.table(), Precision::F32),
+        ("att", "norm"),
+        shape,
+        Bias::Present,
+    )
+    .expect("complete");
     let masks = [
         AttentionMask::Full,
         AttentionMask::Regular {
@@ -225,12 +240,10 @@ fn attention_equals_the_plain_loop_for_every_mask_and_length() {
         let x = w.noise(items.total() * width, 1.0);
         let (back, ahead) = mask.reach(items.longest());
         let mut out = x.clone();
-        layer.forward(
-            &mut out,
-            &items,
-            &mask,
-            &RelativePositions::new(back, ahead, width),
-        );
+        // A table that reaches further than the mask changes nothing.
+        let encodings = RelativePositions::new(back + 3, ahead + 1, width);
+        let projected = layer.project(&encodings);
+        layer.forward(&mut out, &items, &mask, &projected);
         let mut expected = Vec::new();
         for item in items.ranges() {
             expected.extend(attention(
@@ -320,7 +333,13 @@ fn lstm_steps_equal_the_plain_loop_and_streams_do_not_mix() {
         w.add(&format!("lstm.bias_ih_l{layer}"), &[4 * hidden], 0.2);
         w.add(&format!("lstm.bias_hh_l{layer}"), &[4 * hidden], 0.2);
     }
-    let lstm = Lstm::load(&w.table(), "lstm", (inputs, hidden), 1).expect("complete");
+    let lstm = Lstm::load(
+        &Loader::new(&w.table(), Precision::F32),
+        "lstm",
+        (inputs, hidden),
+        1,
+    )
+    .expect("complete");
     assert_eq!((lstm.layers(), lstm.hidden()), (2, hidden));
     let x = w.noise(3 * 5 * inputs, 1.0);
     let mut batch = vec![lstm.state(); 3];
@@ -400,7 +419,8 @@ fn subsampling_in_tiles_equals_the_whole_convolutions() {
                 };
             }
             w.linear("pre.out", 6 * freqs, 10, true);
-            let layer = Subsampling::load(&w.table(), "pre", shape).expect("complete");
+            let layer = Subsampling::load(&Loader::new(&w.table(), Precision::F32), "pre", shape)
+                .expect("complete");
             let items = Items::new([0usize, 1, 7, 8, 9, 801]);
             let mel = w.noise(items.total() * shape.mels, 1.0);
             let (out, out_items) = layer.forward(&mel, &items);

@@ -22,9 +22,10 @@ mod recognizer;
 
 pub use embedded::embedded_checkpoint;
 pub use percept_asr::{
-    Aggregate, Confidence, Decoder, Model, ModelConfig, ModelError, ParseConfidenceError, Segment,
-    Token, Transcript, WindowPolicy, Word,
+    Aggregate, Confidence, Decoder, Model, ModelConfig, ModelError, ParseConfidenceError, Profile,
+    Segment, StageTime, Token, Transcript, WindowPolicy, Word,
 };
 pub use percept_audio as audio;
-pub use percept_weights::{Checkpoint, Layout, WeightsError, hub};
+pub use percept_kernels::{Candidate, KernelChoice, kernels};
+pub use percept_weights::{Checkpoint, Layout, WeightCache, WeightsError, cache, hub};
 pub use recognizer::{Error, Features, Precision, Recognizer, RecognizerOptions, Session, Stage};

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use percept_asr::{Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Transcript};
-use percept_weights::{Checkpoint, WeightsError};
+use percept_asr::{
+    Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Profile, Transcript,
+};
+use percept_weights::{Checkpoint, WeightCache, WeightsError};
 use rayon::ThreadPool;
 
 use crate::embedded;
@@ -17,6 +19,8 @@ pub struct RecognizerOptions {
     pub threads: Option<usize>,
     /// The arithmetic of the weights.
     pub precision: Precision,
+    /// Where 8-bit weights are kept, so that the next start is quick; nothing is written where it is `None`.
+    pub weight_cache: Option<WeightCache>,
     /// The head to use, for checkpoints with several; the transducer by default.
     pub decoder: Option<Decoder>,
     /// How the confidence of tokens is measured.
@@ -31,9 +35,13 @@ pub struct RecognizerOptions {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// 32-bit floats: agrees with the reference implementation.
+    /// 8-bit for models of 100 million parameters and more, 32-bit for smaller ones.
     #[default]
+    Auto,
+    /// 32-bit floats: agrees with the reference implementation.
     F32,
+    /// 8-bit weights and activations, 32-bit sums; attention scores and norms stay in floats.
+    Int8,
 }
 
 /// What keeps a recogniser from being opened or from answering.
@@ -103,7 +111,11 @@ impl Recognizer {
     /// # Errors
     /// [`Error`] for options that the model does not have, or threads that the system refuses.
     pub fn embedded(options: &RecognizerOptions) -> Result<Self, Error> {
-        Self::from_checkpoint(embedded::embedded_checkpoint()?, options)
+        let options = RecognizerOptions {
+            weight_cache: None, // it has no files that a cache could go by
+            ..options.clone()
+        };
+        Self::from_checkpoint(embedded::embedded_checkpoint()?, &options)
     }
 
     /// Opens a Hugging Face directory, a `.nemo` file, or a directory whose only model is a `.nemo` file.
@@ -134,6 +146,12 @@ impl Recognizer {
             confidence: options.confidence,
             aggregate: options.aggregate,
             language: options.language.clone(),
+            precision: match options.precision {
+                Precision::Auto => None,
+                Precision::F32 => Some(percept_asr::Precision::F32),
+                Precision::Int8 => Some(percept_asr::Precision::Int8),
+            },
+            weight_cache: options.weight_cache.clone(),
         };
         let model = pool.install(|| Model::load(checkpoint, options))?;
         Ok(Recognizer {
@@ -145,6 +163,14 @@ impl Recognizer {
     /// The model, with its configuration and vocabulary.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// The arithmetic in use, `F32` or `Int8`.
+    pub fn precision(&self) -> Precision {
+        match self.model.precision() {
+            percept_asr::Precision::F32 => Precision::F32,
+            percept_asr::Precision::Int8 => Precision::Int8,
+        }
     }
 
     /// Threads that compute.
@@ -182,6 +208,14 @@ impl Recognizer {
     /// [`ModelError::NotFinite`] where a sample of any of them is no number.
     pub fn transcribe_batch(&self, recordings: &[&[f32]]) -> Result<Vec<Transcript>, Error> {
         Ok(self.pool.install(|| self.model.transcribe(recordings))?)
+    }
+
+    /// Recognises one recording and says where the time went.
+    ///
+    /// # Errors
+    /// As [`Recognizer::transcribe`].
+    pub fn profile(&self, pcm: &[f32]) -> Result<Profile, Error> {
+        Ok(self.pool.install(|| self.model.profile(pcm))?)
     }
 
     /// What a stage of the model makes of one recording, in one piece however long it is.

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::cache::CacheError;
 use crate::dtype::Dtype;
 use crate::hub::HubError;
 use crate::nemo::{GzipFault, TarFault, YamlFault};
@@ -58,6 +59,9 @@ pub enum WeightsError {
     /// A repository cannot be fetched or read from the cache.
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// Derived weights cannot be read or written.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A file is larger than its kind ever is.
     #[error("{file}: {bytes} bytes, more than the {limit} that such a file may have; check that it is the right file", file = file.display())]
     TooLarge {
@@ -293,6 +297,7 @@ impl WeightsError {
             WeightsError::NotACheckpoint { .. } => "not-a-checkpoint",
             WeightsError::MissingFile { .. } => "missing-file",
             WeightsError::Hub(error) => error.code(),
+            WeightsError::Cache(error) => error.code(),
             WeightsError::TooLarge { .. } => "too-large",
             WeightsError::LfsPointer { .. } => "lfs-pointer",
             WeightsError::Json { .. } => "json",

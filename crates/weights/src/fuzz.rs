@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::tensors::{Stored, Tensors};
 use crate::view::View;
-use crate::{nemo, safetensors, sentencepiece, torch};
+use crate::{cache, nemo, safetensors, sentencepiece, torch};
 
 /// A tensor that claims more than this is not read, only looked at.
 const MAX_ELEMENTS: usize = 1 << 16;
@@ -47,6 +47,13 @@ pub fn yaml(bytes: &[u8]) {
 /// A SentencePiece model.
 pub fn sentencepiece(bytes: &[u8]) {
     drop(sentencepiece::vocabulary(Path::new("fuzz"), bytes));
+}
+
+/// A file of derived weights. Whether all of it is as it was written.
+pub fn packed(bytes: &[u8]) -> bool {
+    let view = View::of_vec(bytes.to_vec());
+    let packed = cache::read_packed(Path::new("fuzz"), view);
+    packed.is_ok_and(|packed| packed.verify().is_ok())
 }
 
 fn read_all(by_name: BTreeMap<String, Stored>) {

@@ -4,6 +4,8 @@
 //! NeMo archive (`.nemo`). It knows files and formats, not models: the model asks for tensors by name and shape and
 //! gets them as `f32` or `i64`, or one error that names the file, the tensor and the difference.
 //!
+//! What a model makes of its tensors at some expense is kept in a [`WeightCache`].
+//!
 //! Every input may be hostile. Lengths are checked before they are believed, nothing is executed or written, and
 //! memory stays within the size of the files.
 //!
@@ -19,6 +21,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod cache;
 mod checkpoint;
 mod dtype;
 mod error;
@@ -35,6 +38,10 @@ mod view;
 mod vocabulary;
 mod word_list;
 
+pub use cache::{
+    CacheEntry, CacheError, CachedWeights, Cleared, PackedBytes, PackedFault, PackedFile,
+    PackedWriter, WeightCache,
+};
 pub use checkpoint::{Checkpoint, Layout};
 pub use dtype::Dtype;
 pub use error::{NotACheckpoint, WeightsError};

@@ -1,5 +1,6 @@
 //! What every search promises, on models with random weights.
 
+use percept_nn::{Loader, Precision};
 use percept_weights::Tensors;
 
 use super::{CtcState, CtcStream, EmittedToken, TransducerStream, argmax};
@@ -82,7 +83,8 @@ fn transducer(seed: u64, config: TransducerConfig, bias: impl Fn(usize) -> f32) 
         .collect();
     let output_bias = (0..outputs).map(bias).collect();
     tensors.push(("joint.joint_net.2.bias", vec![outputs], output_bias));
-    Transducer::load(&Tensors::from_f32("mem", tensors).unwrap(), config).unwrap()
+    let tensors = Tensors::from_f32("mem", tensors).unwrap();
+    Transducer::load(&Loader::new(&tensors, Precision::F32), config).unwrap()
 }
 
 /// A model in which blanks and labels are about as likely.
@@ -357,7 +359,8 @@ fn identity_head() -> CtcHead {
         blank: 4,
         encoder_hidden: WIDTH,
     };
-    CtcHead::load(&Tensors::from_f32("mem", tensors).unwrap(), "ctc", config).unwrap()
+    let tensors = Tensors::from_f32("mem", tensors).unwrap();
+    CtcHead::load(&Loader::new(&tensors, Precision::F32), "ctc", config).unwrap()
 }
 
 /// Frames that say these classes.
@@ -462,7 +465,9 @@ fn a_blank_outside_the_classes_is_refused() {
         blank: 5,
         encoder_hidden: WIDTH,
     };
-    let refused = CtcHead::load(&tensors, "ctc", config).err().unwrap();
+    let refused = CtcHead::load(&Loader::new(&tensors, Precision::F32), "ctc", config)
+        .err()
+        .unwrap();
     assert_eq!(
         refused.to_string(),
         "model: field `pad_token_id` must be below the number of classes; use the configuration published with these weights"

@@ -70,13 +70,11 @@ pub(crate) fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome 
 }
 
 pub(crate) fn run_in(folder: &Path, args: &[&str]) -> Outcome {
-    Outcome::of(
-        percept()
-            .current_dir(folder)
-            .args(args)
-            .output()
-            .expect("the command starts"),
-    )
+    run_command(percept().current_dir(folder).args(args))
+}
+
+pub(crate) fn run_command(command: &mut Command) -> Outcome {
+    Outcome::of(command.output().expect("the command starts"))
 }
 
 pub(crate) fn run_with_stdin(args: &[&str], stdin: &[u8]) -> Outcome {
@@ -194,4 +192,23 @@ pub(crate) fn path(folder: &Path, name: &str) -> String {
         .into_os_string()
         .into_string()
         .expect("paths in tests are UTF-8")
+}
+
+/// The folder of the built-in model.
+pub(crate) fn tiny_en() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-en")
+}
+
+/// A copy of the built-in model below `root`.
+pub(crate) fn copy_of_tiny_en(root: &Path, name: &str) -> PathBuf {
+    let copy = root.join(name);
+    fs::create_dir(&copy).expect("folders can be made");
+    for entry in fs::read_dir(tiny_en()).expect("the built-in model has a folder") {
+        let path = entry.expect("it can be read").path();
+        if path.is_file() {
+            let name = path.file_name().expect("a file has a name");
+            fs::copy(&path, copy.join(name)).expect("files can be copied");
+        }
+    }
+    copy
 }

@@ -63,11 +63,16 @@ fn digest<H: Digest>(mut hasher: H, mut file: File) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
+    Ok(hex(hasher.finalize()))
+}
+
+/// A hash as people write it.
+pub(crate) fn hex(hash: impl AsRef<[u8]>) -> String {
     let mut digits = String::new();
-    for byte in hasher.finalize() {
+    for byte in hash.as_ref() {
         write!(digits, "{byte:02x}").expect("a String takes any text");
     }
-    Ok(digits)
+    digits
 }
 
 #[cfg(test)]

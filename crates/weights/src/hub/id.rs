@@ -57,7 +57,7 @@ pub(super) fn is_commit(text: &str) -> bool {
 }
 
 /// Whether a text is `digits` lower-case hexadecimal digits.
-pub(super) fn is_hex(text: &str, digits: usize) -> bool {
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     text.len() == digits && text.bytes().all(is_digit)
 }

@@ -41,6 +41,9 @@ pub use error::HubError;
 pub use inventory::{CachedRepo, CachedRevision, FileState, VerifiedFile};
 pub use settings::HubSettings;
 
+pub(crate) use hash::hex;
+pub(crate) use id::is_hex;
+
 use crate::huggingface::{INDEX, shard_names};
 
 /// A hub and its cache on this machine.

@@ -1,7 +1,7 @@
 //! Where the hub is, where its cache is, and who asks: the environment variables of the Hugging Face tools.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::HubError;
 
@@ -58,20 +58,21 @@ impl HubSettings {
         HubSettings::from_lookup(|name| std::env::var_os(name), std::env::home_dir())
     }
 
+    /// The folder of all Hugging Face files, `HF_HOME` or what holds without it.
+    pub(crate) fn home_from_env() -> Result<PathBuf, HubError> {
+        let user_home = std::env::home_dir();
+        let folder = |name: &str| folder(std::env::var_os(name), user_home.as_deref());
+        home(folder, user_home.as_deref()).ok_or(HubError::NoHome)
+    }
+
     fn from_lookup(
         variable: impl Fn(&str) -> Option<OsString>,
         user_home: Option<PathBuf>,
     ) -> Result<HubSettings, HubError> {
-        // An empty variable is as good as none.
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let text = |name: &str| set(name)?.into_string().ok();
-        let folder = |name: &str| set(name).map(|path| under_home(path, user_home.as_deref()));
-
-        let home = folder("HF_HOME").or_else(|| {
-            let caches = folder("XDG_CACHE_HOME");
-            let caches = caches.or_else(|| Some(user_home.as_ref()?.join(".cache")));
-            Some(caches?.join("huggingface"))
-        });
+        let user_home = user_home.as_deref();
+        let text = |name: &str| set(variable(name))?.into_string().ok();
+        let folder = |name: &str| folder(variable(name), user_home);
+        let home = home(folder, user_home);
         let cache = folder("HF_HUB_CACHE")
             .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
             .or_else(|| Some(home.as_ref()?.join("hub")))
@@ -97,13 +98,27 @@ impl HubSettings {
     }
 }
 
-/// A path whose `~` is the home directory.
-fn under_home(path: OsString, user_home: Option<&std::path::Path>) -> PathBuf {
-    let path = PathBuf::from(path);
-    match (path.strip_prefix("~"), user_home) {
+/// An empty variable is as good as none.
+fn set(value: Option<OsString>) -> Option<OsString> {
+    value.filter(|value| !value.is_empty())
+}
+
+/// The folder that a variable names; `~` is the home directory.
+fn folder(value: Option<OsString>, user_home: Option<&Path>) -> Option<PathBuf> {
+    let path = PathBuf::from(set(value)?);
+    Some(match (path.strip_prefix("~"), user_home) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path,
-    }
+    })
+}
+
+/// The folder of all Hugging Face files.
+fn home(folder: impl Fn(&str) -> Option<PathBuf>, user_home: Option<&Path>) -> Option<PathBuf> {
+    folder("HF_HOME").or_else(|| {
+        let caches = folder("XDG_CACHE_HOME");
+        let caches = caches.or_else(|| Some(user_home?.join(".cache")));
+        Some(caches?.join("huggingface"))
+    })
 }
 
 #[cfg(test)]

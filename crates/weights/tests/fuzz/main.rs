@@ -12,8 +12,9 @@ mod make;
 
 use bolero::check;
 use make::pickle::{self, View};
-use make::{tar, zip};
+use make::{packed, tar, zip};
 use percept_weights::fuzz;
+use sha2::Digest;
 
 /// `file` with changes made to it: each four bytes of `script` are what, where (two bytes) and a value.
 fn changed(file: &[u8], script: &[u8]) -> Vec<u8> {
@@ -155,5 +156,42 @@ fn sentencepiece() {
     check!().for_each(|input: &[u8]| {
         fuzz::sentencepiece(input);
         fuzz::sentencepiece(&changed(&file, input));
+    });
+}
+
+/// A file of derived weights with two blobs.
+fn derived_weights() -> Vec<u8> {
+    let blob = |name: &str, offset: usize, bytes: &[u8]| {
+        let digest = sha2::Sha256::digest(bytes);
+        let sum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        serde_json::json!({
+            "name": name, "shape": [bytes.len()], "offset": offset, "bytes": bytes.len(), "sha256": sum,
+        })
+    };
+    let table = serde_json::json!({
+        "source": "/m/model.nemo", "variant": "int8-1", "place": "p", "files": ["f"],
+        "blobs": [blob("a", 64, &[1; 70]), blob("b", 192, &[2; 3])],
+    });
+    let mut blobs = vec![0; 192];
+    blobs[..70].fill(1);
+    blobs[128..131].fill(2);
+    packed::file(&blobs, 2, &table.to_string())
+}
+
+#[test]
+fn packed() {
+    let file = derived_weights();
+    assert!(fuzz::packed(&file));
+    let table = packed::table_offset(&file);
+    check!().for_each(|input: &[u8]| {
+        fuzz::packed(input);
+        let mut changed = changed(&file, input);
+        fuzz::packed(&changed);
+        packed::seal(&mut changed, table);
+        fuzz::packed(&changed);
+        // Tables that are sound but for one place.
+        let mut other = [&file[..table], &self::changed(&file[table..], input)].concat();
+        packed::seal(&mut other, table);
+        fuzz::packed(&other);
     });
 }

@@ -1,5 +1,6 @@
 //! Writers of the formats that the room reads, as small as the tests allow.
 
+pub(crate) mod packed;
 pub(crate) mod pickle;
 pub(crate) mod tar;
 pub(crate) mod zip;

@@ -1,0 +1,329 @@
+//! Activations to 8-bit integers, with what comes right before it: layer norm or SiLU.
+
+use std::ops::Range;
+
+use rten_simd::ops::{BitOps, FloatOps, NarrowSaturate, NumOps};
+use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
+use rten_vecmath::Silu;
+
+use super::micro::QuantizedBlock;
+use crate::norm::normalize_row;
+
+/// What happens to each row before it is quantised.
+#[derive(Clone, Copy, Debug)]
+pub enum Prologue<'a> {
+    /// Nothing.
+    None,
+    /// Layer norm.
+    LayerNorm {
+        /// `[width]`
+        scale: &'a [f32],
+        /// `[width]`
+        shift: &'a [f32],
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// `x · sigmoid(x)`.
+    Silu,
+}
+
+/// Rows of activations in 8-bit integers: `x = scale · (q - zero)`, with a scale and a zero point per row, over the row's
+/// own range (which always holds 0). Keeps its memory from one use to the next.
+#[derive(Clone, Debug, Default)]
+pub struct QuantizedRows {
+    /// `[rows, stride]`
+    data: Vec<u8>,
+    /// The values of one row before they are quantised.
+    row: Vec<f32>,
+    scales: Vec<f32>,
+    zeros: Vec<i32>,
+    width: usize,
+    stride: usize,
+}
+
+impl QuantizedRows {
+    /// No rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Quantises rows of `width` values after `prologue`, in place of what was held before.
+    ///
+    /// A row with a value that is no finite number makes its products NaN.
+    ///
+    /// # Panics
+    /// Where `x` is not a whole number of rows, or the norm has another width.
+    pub fn quantize(&mut self, x: &[f32], width: usize, prologue: Prologue<'_>) {
+        assert!(
+            width > 0 && x.len().is_multiple_of(width),
+            "{} values are not rows of {width}",
+            x.len()
+        );
+        if let Prologue::LayerNorm { scale, shift, .. } = prologue {
+            assert_eq!(scale.len(), width, "a norm of another width");
+            assert_eq!(shift.len(), width, "a norm of another width");
+        }
+        self.reserve(x.len() / width, width);
+        Quantize {
+            x,
+            prologue,
+            rows: self,
+        }
+        .dispatch();
+    }
+
+    fn reserve(&mut self, rows: usize, width: usize) {
+        self.width = width;
+        self.stride = width.next_multiple_of(4);
+        self.data.resize(rows * self.stride, 0);
+        self.row.resize(width, 0.0);
+        self.scales.resize(rows, 0.0);
+        self.zeros.resize(rows, 0);
+    }
+
+    /// Rows held.
+    pub fn rows(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Values per row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The value that `q` at (`row`, `column`) stands for.
+    pub fn value(&self, row: usize, column: usize) -> f32 {
+        let q = i32::from(self.data[row * self.stride..][..self.width][column]);
+        self.scales[row] * (q - self.zeros[row]) as f32
+    }
+
+    pub(super) fn block(&self, rows: Range<usize>) -> QuantizedBlock<'_> {
+        QuantizedBlock {
+            data: &self.data[rows.start * self.stride..rows.end * self.stride],
+            stride: self.stride,
+            scales: &self.scales[rows.clone()],
+            zeros: &self.zeros[rows],
+        }
+    }
+}
+
+struct Quantize<'a> {
+    x: &'a [f32],
+    prologue: Prologue<'a>,
+    rows: &'a mut QuantizedRows,
+}
+
+impl<'a> SimdOp for Quantize<'a> {
+    type Output = &'a mut QuantizedRows;
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> Self::Output {
+        let QuantizedRows {
+            data,
+            row: scratch,
+            scales,
+            zeros,
+            width,
+            stride,
+        } = self.rows;
+        for (r, (x, q)) in self
+            .x
+            .chunks_exact(*width)
+            .zip(data.chunks_exact_mut(*stride))
+            .enumerate()
+        {
+            let values: &[f32] = match self.prologue {
+                Prologue::None => x,
+                Prologue::LayerNorm { scale, shift, eps } => {
+                    normalize_row(isa, x, scale, shift, eps, scratch);
+                    scratch
+                }
+                Prologue::Silu => {
+                    silu_row(isa, x, scratch);
+                    scratch
+                }
+            };
+            let range = Scaling::of(isa, values);
+            scales[r] = range.scale;
+            zeros[r] = range.zero;
+            quantize_row(isa, values, &range, &mut q[..*width]);
+        }
+        self.rows
+    }
+}
+
+#[inline(always)]
+fn silu_row<I: Isa>(isa: I, x: &[f32], out: &mut [f32]) {
+    let ops = isa.f32();
+    let lanes = ops.len();
+    let body = x.len() - x.len() % lanes;
+    for at in (0..body).step_by(lanes) {
+        ops.store(Silu {}.eval(isa, ops.load(&x[at..])), &mut out[at..]);
+    }
+    if body < x.len() {
+        let tail = Silu {}.eval(isa, ops.load_pad(&x[body..]).0).to_array();
+        for (out, v) in out[body..].iter_mut().zip(tail.as_ref()) {
+            *out = *v;
+        }
+    }
+}
+
+/// How one row maps onto 0..=255.
+struct Scaling {
+    scale: f32,
+    inverse: f32,
+    zero: i32,
+}
+
+impl Scaling {
+    #[inline(always)]
+    fn of<I: Isa>(isa: I, x: &[f32]) -> Self {
+        let ops = isa.f32();
+        let lanes = ops.len();
+        let body = x.len() - x.len() % lanes;
+        let zero = ops.zero();
+        let (mut low, mut high, mut taint) = (zero, zero, zero);
+        for at in (0..body).step_by(lanes) {
+            let v = ops.load(&x[at..]);
+            low = ops.min(low, v);
+            high = ops.max(high, v);
+            // Stays 0 unless a value is no finite number.
+            taint = ops.mul_add(v, zero, taint);
+        }
+        let fold = |v: I::F32, f: fn(f32, f32) -> f32| {
+            v.to_array().as_ref().iter().fold(0.0f32, |a, b| f(a, *b))
+        };
+        let (mut min, mut max) = (fold(low, f32::min), fold(high, f32::max));
+        let mut taint = ops.sum(taint);
+        for v in &x[body..] {
+            min = min.min(*v);
+            max = max.max(*v);
+            taint += v * 0.0;
+        }
+        let range = max - min;
+        if taint != 0.0 || !range.is_finite() {
+            return Scaling {
+                scale: f32::NAN,
+                inverse: 0.0,
+                zero: 0,
+            };
+        }
+        let inverse = 255.0 / range;
+        if range == 0.0 || !inverse.is_finite() {
+            return Scaling {
+                scale: 0.0,
+                inverse: 0.0,
+                zero: 0,
+            };
+        }
+        Scaling {
+            scale: range / 255.0,
+            inverse,
+            zero: (-min * inverse).round_ties_even() as i32,
+        }
+    }
+}
+
+#[inline(always)]
+fn quantize_row<I: Isa>(isa: I, x: &[f32], scaling: &Scaling, out: &mut [u8]) {
+    let (floats, ints, bytes) = (isa.f32(), isa.i32(), isa.u8());
+    let lanes = floats.len();
+    let zero = ints.splat(scaling.zero);
+    let inverse = floats.splat(scaling.inverse);
+    let body = x.len() - x.len() % (4 * lanes);
+    for at in (0..body).step_by(4 * lanes) {
+        let q = floats
+            .load_many::<4>(&x[at..])
+            .map(|v| ints.add(floats.to_int_round(floats.mul(v, inverse)), zero));
+        let low = ints.narrow_saturate(q[0], q[1]);
+        let high = ints.narrow_saturate(q[2], q[3]);
+        bytes.store(isa.i16().narrow_saturate(low, high), &mut out[at..]);
+    }
+    for (q, v) in out[body..].iter_mut().zip(&x[body..]) {
+        let whole = (v * scaling.inverse).round_ties_even() as i32 + scaling.zero;
+        *q = whole.clamp(0, 255) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::on_every_isa;
+    use crate::reference;
+
+    fn wave(n: usize) -> Vec<f32> {
+        (0..n)
+            .map(|i| (i as f32 * 0.37).sin() * 3.0 - 0.4 * (i % 5) as f32)
+            .collect()
+    }
+
+    fn leak() -> &'static mut QuantizedRows {
+        Box::leak(Box::default())
+    }
+
+    #[test]
+    fn values_come_back_within_half_a_step_on_every_isa() {
+        for width in [1, 3, 16, 63, 64, 65, 200] {
+            let x = wave(3 * width);
+            let (scale, shift) = (wave(width), vec![0.3; width]);
+            let norm = Prologue::LayerNorm {
+                scale: &scale,
+                shift: &shift,
+                eps: 1e-5,
+            };
+            let cases = [
+                (Prologue::None, x.clone()),
+                (norm, reference::layer_norm(&x, &scale, &shift, 1e-5)),
+                (Prologue::Silu, reference::silu(&x)),
+            ];
+            for (prologue, expected) in cases {
+                on_every_isa(
+                    || {
+                        let rows = leak();
+                        rows.reserve(3, width);
+                        Quantize {
+                            x: &x,
+                            prologue,
+                            rows,
+                        }
+                    },
+                    |isa, rows| {
+                        for (i, e) in expected.iter().enumerate() {
+                            let (row, column) = (i / width, i % width);
+                            let got = rows.value(row, column);
+                            let step = rows.scales[row];
+                            assert!(
+                                (got - e).abs() <= step * 1.01 + 1e-4,
+                                "{isa}, width {width}, {prologue:?} at {i}: {got} {e}, step {step}"
+                            );
+                        }
+                    },
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn zero_is_exact_and_an_empty_range_is_no_division() {
+        let mut rows = QuantizedRows::new();
+        rows.quantize(&[0.0, -3.0, 1.7, 0.0], 4, Prologue::None);
+        assert_eq!((rows.value(0, 0), rows.value(0, 3)), (0.0, 0.0));
+        for tiny in [0.0, 1e-44] {
+            rows.quantize(&[tiny; 4], 4, Prologue::None);
+            assert_eq!(rows.value(0, 1), 0.0, "{tiny}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_taints_its_row_alone() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, 17, 20] {
+                let mut x = wave(2 * 21);
+                x[at] = bad;
+                let mut rows = QuantizedRows::new();
+                rows.quantize(&x, 21, Prologue::None);
+                assert!(rows.scales[0].is_nan() && rows.scales[1].is_finite());
+            }
+        }
+    }
+}
