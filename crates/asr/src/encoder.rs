@@ -18,8 +18,8 @@ pub struct FastConformer {
     positions: PositionCache,
 }
 
-/// Memory for projected positions. At 24 layers of 1024 channels they reach 27 s to either side.
-const POSITION_BYTES: usize = 64 << 20;
+/// Values of projected positions that are kept. At 24 layers of 1024 channels they reach 80 s to either side.
+const POSITION_VALUES: usize = 48 << 20;
 
 /// A part of the encoder, as [`FastConformer::encode_observed`] reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl FastConformer {
             config,
             subsampling,
             layers,
-            positions: PositionCache::new(POSITION_BYTES),
+            positions: PositionCache::new(POSITION_VALUES),
         })
     }
 

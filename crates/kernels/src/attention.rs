@@ -13,6 +13,8 @@ pub const MAX_QUERIES: usize = 24;
 const GROUP: usize = 6;
 /// Columns that may be read and written past those asked for.
 const SLACK: usize = 64;
+/// Rows of values that are asked for before they are needed.
+const VALUES_AHEAD: usize = 8;
 
 /// A matrix whose rows may be read past their last column: `[rows, columns]`, `stride` values from row to row.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +164,10 @@ impl<'a> SimdOp for Attention<'a> {
 
         // Tile by tile, all groups: a tile of keys or positions stays in the first-level cache meanwhile.
         for tile in (0..score_stride).step_by(SLACK) {
-            for group in groups().filter(|group| tile < group.keys.len()) {
+            for (g, group) in groups().enumerate() {
+                if tile >= group.keys.len() {
+                    continue;
+                }
                 multiply(
                     isa,
                     &Product {
@@ -173,6 +178,8 @@ impl<'a> SimdOp for Attention<'a> {
                         rows: group.rows.len(),
                         depth: width,
                         columns: SLACK.min(group.keys.len() - tile),
+                        // Each group asks for a part of the next tile.
+                        ahead: SLACK + SLACK * g / count..SLACK + SLACK * (g + 1) / count,
                         out_stride: score_stride,
                     },
                     &mut scores[group.rows.start * score_stride + tile..],
@@ -180,7 +187,10 @@ impl<'a> SimdOp for Attention<'a> {
             }
         }
         for tile in (0..position_stride).step_by(SLACK) {
-            for group in groups().filter(|group| tile < group.positions.len()) {
+            for (g, group) in groups().enumerate() {
+                if tile >= group.positions.len() {
+                    continue;
+                }
                 multiply(
                     isa,
                     &Product {
@@ -191,6 +201,8 @@ impl<'a> SimdOp for Attention<'a> {
                         rows: group.rows.len(),
                         depth: width,
                         columns: SLACK.min(group.positions.len() - tile),
+                        // Each group asks for a part of the next tile.
+                        ahead: SLACK + SLACK * g / count..SLACK + SLACK * (g + 1) / count,
                         out_stride: position_stride,
                     },
                     &mut by_position[group.rows.start * position_stride + tile..],
@@ -223,6 +235,8 @@ impl<'a> SimdOp for Attention<'a> {
                         rows: group.rows.len(),
                         depth: group.keys.len(),
                         columns: SLACK.min(width - tile),
+                        ahead: VALUES_AHEAD * block.values.stride
+                            ..VALUES_AHEAD * block.values.stride + SLACK,
                         out_stride: context_stride,
                     },
                     &mut context[group.rows.start * context_stride + tile..],
@@ -250,6 +264,8 @@ struct Product<'a> {
     depth: usize,
     columns: usize,
     out_stride: usize,
+    /// What to ask the memory for with each row of `b`, counted from its first column.
+    ahead: Range<usize>,
 }
 
 #[inline(always)]
@@ -299,6 +315,7 @@ fn multiply_tile<I: Isa, const ROWS: usize, const VECTORS: usize>(
         b_stride,
         depth,
         out_stride,
+        ref ahead,
         ..
     } = *product;
     let reach = column + VECTORS * lanes;
@@ -309,7 +326,13 @@ fn multiply_tile<I: Isa, const ROWS: usize, const VECTORS: usize>(
     for k in 0..depth {
         // SAFETY: `k < depth`, and the last row of each operand was checked to lie inside its slice above.
         unsafe {
-            let row = b.as_ptr().add(k * b_stride + column);
+            let row = b.as_ptr().add(k * b_stride);
+            if column == 0 {
+                for line in ahead.clone().step_by(16) {
+                    ops.prefetch(row.wrapping_add(line));
+                }
+            }
+            let row = row.add(column);
             let b: [I::F32; VECTORS] = std::array::from_fn(|v| ops.load_ptr(row.add(v * lanes)));
             for (r, sums) in sums.iter_mut().enumerate() {
                 let a = ops.splat(*a.get_unchecked(r * a_stride + k));

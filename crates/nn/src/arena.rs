@@ -7,6 +7,8 @@ use percept_kernels::QuantizedRows;
 
 /// Buffers that a thread keeps; more than any layer holds at once.
 const KEPT: usize = 16;
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -17,21 +19,28 @@ thread_local! {
 pub(crate) fn buffer(len: usize) -> Buffer {
     let values = BUFFERS.with_borrow_mut(|kept| {
         // The smallest that is large enough, or else the largest, which grows.
-        let fits = |v: &Vec<f32>| (v.len() < len, v.len().abs_diff(len));
+        let fits = |v: &Vec<f32>| (v.len() < len + LINE, v.len().abs_diff(len + LINE));
         let best = (0..kept.len()).min_by_key(|&i| fits(&kept[i]));
         best.map(|i| kept.swap_remove(i))
     });
     let mut values = values.unwrap_or_default();
-    if values.len() < len {
+    if values.len() < len + LINE {
         // Not `resize`, which would copy what is there.
-        values = vec![0.0; len];
+        values = vec![0.0; len + LINE];
     }
-    Buffer { values, len }
+    let offset = values.as_ptr().align_offset(size_of::<f32>() * LINE);
+    Buffer {
+        first: if offset < LINE { offset } else { 0 },
+        values,
+        len,
+    }
 }
 
 /// Floats from [`buffer`].
 pub(crate) struct Buffer {
     values: Vec<f32>,
+    /// Where a cache line begins.
+    first: usize,
     len: usize,
 }
 
@@ -39,13 +48,13 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values[..self.len]
+        &self.values[self.first..self.first + self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.len]
+        &mut self.values[self.first..self.first + self.len]
     }
 }
 
@@ -82,6 +91,7 @@ pub(crate) fn with_scratch<R>(work: impl FnOnce(&mut Vec<f32>) -> R) -> R {
     });
     let mut scratch = Buffer {
         values: largest.unwrap_or_default(),
+        first: 0,
         len: 0,
     };
     work(&mut scratch.values)

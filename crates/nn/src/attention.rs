@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use half::bf16;
 use percept_kernels::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
 use percept_weights::WeightsError;
 use rayon::prelude::*;
 
 use crate::arena::{buffer, with_scratch};
 use crate::linear::{load_bias, load_weights};
-use crate::positions::ProjectedPositions;
+use crate::positions::{ProjectedPositions, Table};
 use crate::tiles::for_each_tile;
 use crate::{AttentionMask, Bias, Items, LayerNorm, Linear, Loader, RelativePositions};
 
@@ -100,23 +101,18 @@ impl RelPosAttention {
 
     /// `encodings` as this layer compares queries with them.
     pub fn project(&self, encodings: &RelativePositions) -> ProjectedPositions {
-        let AttentionShape { width, heads } = self.shape;
+        let width = self.shape.width;
         let mut projected = buffer(encodings.table.len());
         for_each_tile(&mut projected, width, |first, tile| {
             self.positions
                 .forward(&encodings.table[first * width..][..tile.len()], tile);
         });
-        let (head_width, rows) = (width / heads, encodings.table.len() / width);
-        let (len, _) = Padded::layout(head_width, rows);
-        let mut by_head = vec![0.0; heads * len];
-        by_head
-            .par_chunks_mut(len)
-            .enumerate()
-            .for_each(|(head, table)| {
-                transpose(&projected, (width, head * head_width), head_width, table);
-            });
+        let rows = encodings.table.len() / width;
         ProjectedPositions {
-            by_head,
+            by_head: match self.positions.is_int8() {
+                true => Table::Bf16(columns(&projected, width, bf16::from_f32)),
+                false => Table::F32(columns(&projected, width, |v| v)),
+            },
             rows,
             back: encodings.back,
         }
@@ -145,11 +141,15 @@ impl RelPosAttention {
                 .enumerate()
                 .for_each(|(head, context)| {
                     let channels = head * head_width..(head + 1) * head_width;
+                    // A query's own position is at `back`; none of the item's is further than its length.
+                    let first = positions.back.saturating_sub(frames - 1);
+                    let count = (positions.back + frames).min(positions.rows) - first;
+                    let table = positions.head((head, head_width), (first, count));
                     let view = Head {
                         qkv: &qkv[item.start * 3 * width..item.end * 3 * width],
                         width,
-                        positions: positions.head(head, head_width),
-                        back: positions.back,
+                        positions: Padded::new(&table, head_width, count),
+                        back: positions.back - first,
                         bias_u: &self.bias_u[channels.clone()],
                         bias_v: &self.bias_v[channels.clone()],
                         channels,
@@ -235,6 +235,16 @@ impl Head<'_> {
             }
         }
     }
+}
+
+/// The transpose of `[rows, width]`.
+fn columns<T: Send + Sync>(rows: &[f32], width: usize, keep: impl Fn(f32) -> T + Sync) -> Vec<T> {
+    let count = rows.len() / width;
+    (0..rows.len())
+        .into_par_iter()
+        .with_min_len(count)
+        .map(|i| keep(rows[i % count * width + i / count]))
+        .collect()
 }
 
 /// Columns `first .. first + width` of rows of `stride` values, as `[width, rows]` in [`Padded`] form.

@@ -109,6 +109,11 @@ impl Linear {
         }
     }
 
+    /// Whether it computes in 8-bit integers.
+    pub(crate) fn is_int8(&self) -> bool {
+        matches!(self.weights, Matrix::Int8(_))
+    }
+
     /// `out = x · wᵀ + b`; `x` `[rows, inputs]`, `out` `[rows, outputs]`. A row's result depends on that row alone.
     pub fn forward(&self, x: &[f32], out: &mut [f32]) {
         match &self.weights {

@@ -2,8 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use half::bf16;
 use percept_kernels::Padded;
 use rayon::prelude::*;
+
+use crate::arena::{Buffer, buffer};
 
 /// Encodings of the relative positions `back, back - 1, ..., -ahead`; positive positions are keys to the left.
 #[derive(Clone, Debug)]
@@ -43,33 +46,59 @@ impl RelativePositions {
 /// [`RelPosAttention::project`](crate::RelPosAttention::project).
 #[derive(Clone, Debug)]
 pub struct ProjectedPositions {
-    /// For each head, `[head width, rows]` in padded form.
-    pub(crate) by_head: Vec<f32>,
+    /// For each head `[head width, rows]`.
+    pub(crate) by_head: Table,
     /// Positions.
     pub(crate) rows: usize,
     /// The first row's position.
     pub(crate) back: usize,
 }
 
+/// Values as they are kept: half as wide where they come from 8-bit weights, which leave more noise than that.
+#[derive(Clone, Debug)]
+pub(crate) enum Table {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+impl Table {
+    /// Copies `values` from `at` on.
+    fn read(&self, at: usize, values: &mut [f32]) {
+        match self {
+            Table::F32(table) => values.copy_from_slice(&table[at..at + values.len()]),
+            Table::Bf16(table) => {
+                for (value, kept) in values.iter_mut().zip(&table[at..]) {
+                    *value = kept.to_f32();
+                }
+            }
+        }
+    }
+}
+
 impl ProjectedPositions {
-    /// The table of one head, `[head_width, rows]`.
-    pub(crate) fn head(&self, head: usize, head_width: usize) -> Padded<'_> {
-        let (len, _) = Padded::layout(head_width, self.rows);
-        Padded::new(
-            &self.by_head[head * len..(head + 1) * len],
-            head_width,
-            self.rows,
-        )
+    /// Columns `first .. first + count` of the table of one head in padded form, `[head_width, count]`.
+    pub(crate) fn head(
+        &self,
+        (head, head_width): (usize, usize),
+        (first, count): (usize, usize),
+    ) -> Buffer {
+        let (len, stride) = Padded::layout(head_width, count);
+        let mut out = buffer(len);
+        for (channel, row) in out.chunks_mut(stride).take(head_width).enumerate() {
+            let at = (head * head_width + channel) * self.rows + first;
+            self.by_head.read(at, &mut row[..count]);
+        }
+        out
     }
 }
 
 /// The projected positions of all layers, kept from one call to the next: they depend on the weights alone.
 ///
-/// A wider reach replaces a narrower one. What would take more than the limit is not kept.
+/// A wider reach replaces a narrower one. What would be more than the limit is not kept.
 #[derive(Debug)]
 pub struct PositionCache {
     kept: Mutex<Option<Arc<Projected>>>,
-    limit_bytes: usize,
+    limit: usize,
 }
 
 /// The positions of every layer.
@@ -94,11 +123,12 @@ impl PositionCache {
     /// Kept reaches are multiples of this, so that recordings of slightly different lengths share a table.
     const STEP: usize = 64;
 
-    /// Keeps nothing yet, and never more than `limit_bytes`.
-    pub fn new(limit_bytes: usize) -> Self {
+    /// Keeps nothing yet, and never more than `limit` values, of two bytes where they come from 8-bit weights and of four
+    /// otherwise.
+    pub fn new(limit: usize) -> Self {
         PositionCache {
             kept: Mutex::new(None),
-            limit_bytes,
+            limit,
         }
     }
 
@@ -122,8 +152,7 @@ impl PositionCache {
             wide_back = wide_back.max(kept.back());
             wide_ahead = wide_ahead.max(kept.ahead);
         }
-        let bytes = (wide_back + wide_ahead + 1) * width * layers * size_of::<f32>();
-        if bytes > self.limit_bytes {
+        if (wide_back + wide_ahead + 1) * width * layers > self.limit {
             return None;
         }
         let positions = RelativePositions::new(wide_back, wide_ahead, width);

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use rten_simd::ops::{BitOps, FloatOps, NarrowSaturate, NumOps};
-use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
-use rten_vecmath::Silu;
+use rten_simd::ops::{BitOps, FloatOps, IntOps, NarrowSaturate, NumOps};
+use rten_simd::{Isa, Simd, SimdOp};
 
 use super::micro::QuantizedBlock;
 use crate::norm::normalize_row;
@@ -158,14 +157,42 @@ fn silu_row<I: Isa>(isa: I, x: &[f32], out: &mut [f32]) {
     let lanes = ops.len();
     let body = x.len() - x.len() % lanes;
     for at in (0..body).step_by(lanes) {
-        ops.store(Silu {}.eval(isa, ops.load(&x[at..])), &mut out[at..]);
+        ops.store(silu(isa, ops.load(&x[at..])), &mut out[at..]);
     }
     if body < x.len() {
-        let tail = Silu {}.eval(isa, ops.load_pad(&x[body..]).0).to_array();
+        let tail = silu(isa, ops.load_pad(&x[body..]).0).to_array();
         for (out, v) in out[body..].iter_mut().zip(tail.as_ref()) {
             *out = *v;
         }
     }
+}
+
+/// `x / (1 + e^-x)` to a few units in the last place, without the care for huge arguments that quantisation undoes.
+#[inline(always)]
+fn silu<I: Isa>(isa: I, x: I::F32) -> I::F32 {
+    /// `2^f` for `|f| <= 1/2`, highest power first: the minimax polynomial of Cephes' `exp2f`.
+    const EXP2: [f32; 7] = [
+        1.535_336_2e-4,
+        1.339_887_4e-3,
+        9.618_437e-3,
+        5.550_332_5e-2,
+        2.402_264_8e-1,
+        6.931_472e-1,
+        1.0,
+    ];
+    let (ops, ints) = (isa.f32(), isa.i32());
+    let power = ops.mul(x, ops.splat(-std::f32::consts::LOG2_E));
+    let power = ops.clamp(power, ops.splat(-125.0), ops.splat(125.0));
+    let whole = ops.round_ties_even(power);
+    let rest = ops.sub(power, whole);
+    let mut value = ops.splat(EXP2[0]);
+    for coefficient in &EXP2[1..] {
+        value = ops.mul_add(value, rest, ops.splat(*coefficient));
+    }
+    let exponent = ints.shift_left::<23>(ops.to_int_trunc(whole));
+    let value: I::I32 = value.reinterpret_cast();
+    let value: I::F32 = ints.add(value, exponent).reinterpret_cast();
+    ops.div(x, ops.add(ops.one(), value))
 }
 
 /// How one row maps onto 0..=255.
@@ -301,6 +328,35 @@ mod tests {
                 );
             }
         }
+    }
+
+    struct SiluOf<'a>(&'a [f32]);
+
+    impl SimdOp for SiluOf<'_> {
+        type Output = Vec<f32>;
+
+        fn eval<I: Isa>(self, isa: I) -> Vec<f32> {
+            let mut out = vec![0.0; self.0.len()];
+            silu_row(isa, self.0, &mut out);
+            out
+        }
+    }
+
+    #[test]
+    fn silu_equals_the_plain_loop_on_every_isa() {
+        let x: Vec<f32> = (-20_000..20_000).map(|i| i as f32 * 0.01).collect();
+        let expected = reference::silu(&x);
+        on_every_isa(
+            || SiluOf(&x),
+            |isa, out| {
+                for ((x, a), e) in x.iter().zip(&out).zip(&expected) {
+                    assert!(
+                        (a - e).abs() <= 1e-5 * e.abs() + 1e-30,
+                        "{isa} at {x}: {a} {e}"
+                    );
+                }
+            },
+        );
     }
 
     #[test]
