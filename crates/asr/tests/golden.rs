@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use percept_asr::{Decoder, Model, ModelOptions, Session, Step, Transcript, WindowPolicy};
+use percept_asr::{
+    Decoder, Model, ModelOptions, Precision, Session, Step, Transcript, WindowPolicy,
+};
 use percept_nn::{AttentionMask, Items};
 use percept_testkit::golden::{Attention, Case, Utterance, cases};
 use percept_testkit::{Tol, close};
-use percept_weights::Checkpoint;
+use percept_weights::{Checkpoint, WeightCache};
 
 /// What the encoder and everything in front of it must keep to, relative to the largest value.
 const ENCODER: Tol = Tol {
@@ -19,6 +21,15 @@ const ENCODER: Tol = Tol {
 fn load(path: &Path, options: ModelOptions) -> Model {
     let checkpoint = Checkpoint::open(path).unwrap_or_else(|e| panic!("{e}"));
     Model::load(checkpoint, options).unwrap_or_else(|e| panic!("{e}"))
+}
+
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Int8];
+
+fn in_precision(precision: Precision) -> ModelOptions {
+    ModelOptions {
+        precision: Some(precision),
+        ..ModelOptions::default()
+    }
 }
 
 /// The forms in which a case's weights are stored.
@@ -277,8 +288,8 @@ fn both_forms_of_a_checkpoint_give_the_same_bytes() {
             continue;
         };
         let pcm = case.expect().utterances[0].pcm();
-        let output = |path: &Path| {
-            let model = load(path, ModelOptions::default());
+        let output = |path: &Path, precision| {
+            let model = load(path, in_precision(precision));
             let bits: Vec<u32> = model
                 .encode(&[&pcm])
                 .0
@@ -288,7 +299,10 @@ fn both_forms_of_a_checkpoint_give_the_same_bytes() {
             let transcript = model.transcribe(&[&pcm]).expect("finite samples").remove(0);
             (bits, transcript)
         };
-        assert!(output(&model) == output(&nemo), "{}", case.name());
+        for precision in PRECISIONS {
+            let same = output(&model, precision) == output(&nemo, precision);
+            assert!(same, "{}, {precision:?}", case.name());
+        }
         pairs += 1;
     }
     assert!(pairs >= 5, "only {pairs} pairs were compared");
@@ -296,8 +310,12 @@ fn both_forms_of_a_checkpoint_give_the_same_bytes() {
 
 #[test]
 fn a_batch_gives_what_each_recording_gives_alone_for_any_thread_count() {
-    for case in cases() {
-        let model = load(&forms(&case)[0], ModelOptions::default());
+    let cases = cases();
+    let models = cases.iter().flat_map(|case| {
+        let path = forms(case).remove(0);
+        PRECISIONS.map(|precision| (case, load(&path, in_precision(precision))))
+    });
+    for (case, model) in models {
         let utterances = &case.expect().utterances;
         let recordings: Vec<Vec<f32>> = utterances.iter().map(Utterance::pcm).collect();
         let mut pieces: Vec<&[f32]> = recordings.iter().map(Vec::as_slice).collect();
@@ -331,5 +349,49 @@ fn a_batch_gives_what_each_recording_gives_alone_for_any_thread_count() {
                 assert_eq!(said[k], alone[k].1, "{}, {threads} threads", case.name());
             }
         }
+    }
+}
+
+#[test]
+fn eight_bits_stay_close_to_32() {
+    for case in cases() {
+        let path = forms(&case).remove(0);
+        let pcm = case.expect().utterances[0].pcm();
+        let [exact, rounded] =
+            PRECISIONS.map(|precision| load(&path, in_precision(precision)).encode(&[&pcm]).0);
+        let square = |v: f32| f64::from(v) * f64::from(v);
+        let error: f64 = rounded.iter().zip(&exact).map(|(r, e)| square(r - e)).sum();
+        let size: f64 = exact.iter().map(|e| square(*e)).sum();
+        let relative = (error / size).sqrt();
+        // Rows are short in these models, and their noise averages less than in a real one.
+        assert!(
+            relative > 0.0 && relative < 0.05,
+            "{}: {relative}",
+            case.name()
+        );
+    }
+}
+
+#[test]
+fn cached_weights_give_the_same_bits() {
+    for case in cases() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = forms(&case).remove(0);
+        let pcm = case.expect().utterances[0].pcm();
+        let [without, first, second] = [false, true, true].map(|is_cached| {
+            let options = ModelOptions {
+                weight_cache: is_cached.then(|| WeightCache::at(folder.path())),
+                ..in_precision(Precision::Int8)
+            };
+            let model = load(&path, options);
+            assert!(model.cache_fault().is_none(), "{:?}", model.cache_fault());
+            (
+                model.encode(&[&pcm]).0,
+                model.transcribe(&[&pcm]).expect("finite samples"),
+            )
+        });
+        let files = std::fs::read_dir(folder.path()).expect("the cache").count();
+        assert_eq!(files, 1, "{}", case.name());
+        assert!(without == first && first == second, "{}", case.name());
     }
 }

@@ -3,12 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use percept::audio::AudioReader;
-use percept::{Recognizer, RecognizerOptions, Transcript};
+use percept::{Precision, Recognizer, RecognizerOptions, Transcript};
 use percept_testkit::{Rng, chunking, signals};
 
+const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Int8];
+
 fn recognizer(threads: usize) -> Recognizer {
+    recognizer_in(Precision::Auto, threads)
+}
+
+fn recognizer_in(precision: Precision, threads: usize) -> Recognizer {
     let mut options = RecognizerOptions::default();
     options.threads = Some(threads);
+    options.precision = precision;
     Recognizer::embedded(&options).expect("the built-in model loads")
 }
 
@@ -68,10 +75,12 @@ fn the_samples_say_what_is_written_beside_them() {
 
 #[test]
 fn any_cutting_gives_the_same_transcript_short_and_long() {
-    let recognizer = recognizer(2);
     let short = samples().remove(0).1;
-    for (pcm, seed) in [(short, 1), (long_recording(), 2)] {
-        chunking::assert_same(&pcm, seed, |chunks| pushed(&recognizer, chunks));
+    for precision in PRECISIONS {
+        let recognizer = recognizer_in(precision, 2);
+        for (pcm, seed) in [(&short, 1), (&long_recording(), 2)] {
+            chunking::assert_same(pcm, seed, |chunks| pushed(&recognizer, chunks));
+        }
     }
 }
 
@@ -80,24 +89,36 @@ fn threads_and_batches_do_not_change_a_transcript() {
     let mut recordings: Vec<Vec<f32>> = samples().into_iter().map(|(_, pcm, _)| pcm).collect();
     recordings.push(long_recording());
     recordings.extend([Vec::new(), vec![0.0; 200], signals::noise(50_000, 0.01, 3)]);
-    let alone: Vec<Transcript> = recordings
-        .iter()
-        .map(|pcm| recognizer(1).transcribe(pcm).expect("finite"))
-        .collect();
     let mut order: Vec<usize> = (0..recordings.len()).collect();
     let mut rng = Rng::new(4);
-    for threads in [1, 2, 3] {
-        order.sort_by_key(|_| rng.bits());
-        let batch: Vec<&[f32]> = order.iter().map(|&n| recordings[n].as_slice()).collect();
-        let said = recognizer(threads)
-            .transcribe_batch(&batch)
-            .expect("finite");
-        for (&n, said) in order.iter().zip(&said) {
-            assert_eq!(
-                said, &alone[n],
-                "recording {n}, {threads} threads, order {order:?}"
-            );
+    for precision in PRECISIONS {
+        let solo = recognizer_in(precision, 1);
+        let alone: Vec<Transcript> = recordings
+            .iter()
+            .map(|pcm| solo.transcribe(pcm).expect("finite"))
+            .collect();
+        for threads in [1, 2, 3] {
+            order.sort_by_key(|_| rng.bits());
+            let batch: Vec<&[f32]> = order.iter().map(|&n| recordings[n].as_slice()).collect();
+            let said = recognizer_in(precision, threads)
+                .transcribe_batch(&batch)
+                .expect("finite");
+            for (&n, said) in order.iter().zip(&said) {
+                assert_eq!(
+                    said, &alone[n],
+                    "recording {n}, {precision:?}, {threads} threads, order {order:?}"
+                );
+            }
         }
+    }
+}
+
+#[test]
+fn eight_bits_read_the_samples_as_32_do() {
+    let recognizer = recognizer_in(Precision::Int8, 2);
+    for (path, pcm, text) in samples() {
+        let said = recognizer.transcribe(&pcm).expect("finite samples").text;
+        assert_eq!(said, text, "{}", path.display());
     }
 }
 
