@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use percept_audio::{MelConfig, MelFrontEnd, features, normalize};
+use percept_kernels::DotKernel;
 use percept_nn::{AttentionMask, Items, Loader, Precision};
 use percept_weights::{
     CacheEntry, Checkpoint, Layout, PackedFile, PieceKind, Vocabulary, WeightCache, WeightsError,
@@ -53,8 +54,8 @@ pub struct ModelOptions {
     pub aggregate: Aggregate,
     /// The language of the speech, for models that take a prompt.
     pub language: Option<String>,
-    /// The arithmetic of the linear maps; 8-bit for models of 100 million parameters and more where it is `None`. Smaller
-    /// ones gain little from it.
+    /// The arithmetic of the linear maps. Where it is `None`: 8-bit for models of 100 million parameters and more, on a
+    /// CPU that has instructions for it; smaller ones gain little from it.
     pub precision: Option<Precision>,
     /// Where 8-bit weights are kept for the next load; nowhere where it is `None`.
     pub weight_cache: Option<WeightCache>,
@@ -82,6 +83,15 @@ pub(crate) enum Head {
 
 /// Parameters from which on a model runs in 8 bits unless told otherwise.
 const INT8_PARAMETERS: usize = 100_000_000;
+
+/// What a model runs in unless told otherwise.
+fn quick_precision(parameters: usize) -> Precision {
+    let is_int8_quick = DotKernel::best() != DotKernel::Portable;
+    match is_int8_quick && parameters >= INT8_PARAMETERS {
+        true => Precision::Int8,
+        false => Precision::F32,
+    }
+}
 
 /// Seconds of audio that models do well in one piece, where their configuration does not say otherwise.
 const PIECE_SECONDS: f64 = 300.0;
@@ -114,17 +124,27 @@ impl Model {
 
     /// Loads a checkpoint whose tensors have NeMo's names.
     fn load_renamed(checkpoint: &Checkpoint, options: ModelOptions) -> Result<Self, ModelError> {
+        let (model, has_written) = Self::load_once(checkpoint, options.clone())?;
+        if !has_written {
+            return Ok(model);
+        }
+        // From the weights just written: mapped, they share their memory with the file and with other processes.
+        drop(model);
+        Ok(Self::load_once(checkpoint, options)?.0)
+    }
+
+    /// Also says whether 8-bit weights were written to the cache.
+    fn load_once(
+        checkpoint: &Checkpoint,
+        options: ModelOptions,
+    ) -> Result<(Self, bool), ModelError> {
         let config = ModelConfig::read(checkpoint)?;
         let vocabulary = vocabulary(checkpoint, &config)?;
         let decoder = choose_decoder(checkpoint, &config, options.decoder)?;
         let tensors = checkpoint.tensors();
-        let precision =
-            options
-                .precision
-                .unwrap_or(match tensors.parameters() >= INT8_PARAMETERS {
-                    true => Precision::Int8,
-                    false => Precision::F32,
-                });
+        let precision = options
+            .precision
+            .unwrap_or_else(|| quick_precision(tensors.parameters()));
         let cache = options.weight_cache.as_ref();
         let cached = CachedLoad::begin(checkpoint, precision, cache);
         let loader = &cached.loader;
@@ -155,11 +175,12 @@ impl Model {
             _ => 1,
         };
         let encoder = FastConformer::load(loader, config.encoder.clone())?;
-        Ok(Model {
+        let (has_written, cache_fault) = cached.end();
+        let model = Model {
             front_end: Arc::new(front_end(checkpoint, &config)?),
             encoder,
             precision,
-            cache_fault: cached.end(),
+            cache_fault,
             prompt,
             head,
             vocabulary,
@@ -167,7 +188,8 @@ impl Model {
             parameters: tensors.parameters(),
             options,
             config,
-        })
+        };
+        Ok((model, has_written))
     }
 
     /// What the checkpoint says about the model.
@@ -324,11 +346,12 @@ impl<'a> CachedLoad<'a> {
         load
     }
 
-    /// Writes what had to be made. A cache that cannot be written costs time, not the model.
-    fn end(self) -> Option<WeightsError> {
+    /// Writes what had to be made, and says whether it did and why not. A cache that cannot be written costs time, not
+    /// the model.
+    fn end(self) -> (bool, Option<WeightsError>) {
         let made = self.loader.made();
         let (Some(entry), false) = (self.entry, made.is_empty()) else {
-            return self.fault;
+            return (false, self.fault);
         };
         let write = || {
             let mut writer = entry.create()?;
@@ -341,7 +364,10 @@ impl<'a> CachedLoad<'a> {
             }
             writer.finish()
         };
-        write().err().or(self.fault)
+        match write() {
+            Ok(()) => (true, self.fault),
+            Err(error) => (false, Some(error)),
+        }
     }
 }
 

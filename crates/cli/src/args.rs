@@ -133,8 +133,8 @@ pub(crate) struct ModelArgs {
     /// unless HF_HUB_OFFLINE=1. Without this option the built-in English model runs.
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
-    /// Arithmetic of the large layers; without it int8 for models of 100 million parameters and more, f32 for smaller
-    /// ones
+    /// Arithmetic of the large layers; by default int8 for models of 100 million parameters and more on CPUs with
+    /// AVX2, f32 otherwise
     #[arg(long, value_enum)]
     pub(crate) precision: Option<PrecisionArg>,
     #[command(flatten)]

@@ -92,7 +92,8 @@ impl RelPosAttention {
             norm: LayerNorm::load(tensors, norm, width)?,
             qkv,
             positions: Linear::load(loader, &positions, square, Bias::Absent)?,
-            out: Linear::load(loader, &out, square, bias)?,
+            // Its noise reaches the sum undamped: an average over keys has none of its own to hide it.
+            out: Linear::load(loader, &out, square, bias)?.with_fine_activations(),
             bias_u: position_bias("u")?,
             bias_v: position_bias("v")?,
             shape,

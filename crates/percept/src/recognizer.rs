@@ -35,7 +35,8 @@ pub struct RecognizerOptions {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// 8-bit for models of 100 million parameters and more, 32-bit for smaller ones.
+    /// 8-bit for models of 100 million parameters and more on a CPU with instructions for it (x86-64 with AVX2), 32-bit
+    /// otherwise.
     #[default]
     Auto,
     /// 32-bit floats: agrees with the reference implementation.

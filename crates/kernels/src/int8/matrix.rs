@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use memmap2::MmapMut;
+
 use super::micro::{PANEL, Panel};
 
 /// Inputs above which sums of products could leave 32 bits.
@@ -43,8 +45,8 @@ impl Int8Matrix {
         );
         let columns = outputs.next_multiple_of(PANEL);
         let panel_bytes = panel_bytes(inputs);
-        let mut lines = vec![Line([0; 64]); blob_bytes(outputs, inputs).div_ceil(64)];
-        let bytes = as_bytes_mut(&mut lines);
+        let mut blob = Blob::zeros(blob_bytes(outputs, inputs).next_multiple_of(64));
+        let bytes = blob.as_mut();
         let (panels, tail) = bytes.split_at_mut(columns / PANEL * panel_bytes);
         let (scales, sums) = tail.split_at_mut(4 * columns);
         for (output, row) in weights.chunks_exact(inputs.max(1)).enumerate() {
@@ -70,7 +72,7 @@ impl Int8Matrix {
             scales[4 * output..][..4].copy_from_slice(&scale.to_le_bytes());
             sums[4 * output..][..4].copy_from_slice(&sum.to_le_bytes());
         }
-        let bytes: SharedBytes = Arc::new(Lines(lines));
+        let bytes: SharedBytes = Arc::new(blob);
         Self::from_bytes(bytes, outputs, inputs).expect("the blob was made for this shape")
     }
 
@@ -154,16 +156,47 @@ fn blob_bytes(outputs: usize, inputs: usize) -> usize {
 #[repr(C, align(64))]
 struct Line([u8; 64]);
 
-struct Lines(Vec<Line>);
+/// Zeroed bytes that begin on a cache line.
+enum Blob {
+    Lines(Vec<Line>),
+    /// Pages of their own: they go back to the system when weights are dropped.
+    Pages(MmapMut),
+}
 
-impl AsRef<[u8]> for Lines {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: a `Line` is 64 bytes without padding, and the vector owns `len` of them.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), 64 * self.0.len()) }
+impl Blob {
+    /// Bytes from which on pages of their own are no waste.
+    const MIN_PAGES: usize = 1 << 18;
+
+    fn zeros(bytes: usize) -> Self {
+        if bytes >= Self::MIN_PAGES
+            && let Ok(pages) = MmapMut::map_anon(bytes)
+        {
+            return Blob::Pages(pages);
+        }
+        Blob::Lines(vec![Line([0; 64]); bytes.div_ceil(64)])
     }
 }
 
-fn as_bytes_mut(lines: &mut [Line]) -> &mut [u8] {
-    // SAFETY: as in `Lines::as_ref`; every byte pattern is a `Line`, and the borrow is exclusive.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 64 * lines.len()) }
+impl AsRef<[u8]> for Blob {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            // SAFETY: a `Line` is 64 bytes without padding, and the vector owns `len` of them.
+            Blob::Lines(lines) => unsafe {
+                std::slice::from_raw_parts(lines.as_ptr().cast(), 64 * lines.len())
+            },
+            Blob::Pages(pages) => pages,
+        }
+    }
+}
+
+impl AsMut<[u8]> for Blob {
+    fn as_mut(&mut self) -> &mut [u8] {
+        match self {
+            // SAFETY: as in `as_ref`; every byte pattern is a `Line`, and the borrow is exclusive.
+            Blob::Lines(lines) => unsafe {
+                std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 64 * lines.len())
+            },
+            Blob::Pages(pages) => pages,
+        }
+    }
 }

@@ -13,6 +13,8 @@ pub use matrix::{Int8Matrix, MAX_INPUTS, SharedBytes};
 pub use micro::DotKernel;
 pub use quantize::{Prologue, QuantizedRows};
 
+use std::ops::Range;
+
 use micro::{Block, MAX_ROWS, PANEL, Tile};
 
 /// What a product does to its output.
@@ -76,18 +78,8 @@ fn product(
         store,
         out: Output(out.as_mut_ptr()),
     };
-    if threads == 1 || tasks == 1 || panels == 1 {
-        call.panels(0..panels);
-        return;
-    }
-    let share = panels.div_ceil(tasks);
-    rayon::scope(|scope| {
-        for first in (share..panels).step_by(share) {
-            let call = &call;
-            scope.spawn(move |_| call.panels(first..(first + share).min(panels)));
-        }
-        call.panels(0..share.min(panels));
-    });
+    let tasks = if threads == 1 { 1 } else { tasks };
+    call.share(0..panels, tasks);
 }
 
 /// One product; its panels may be computed in any order, by any thread.
@@ -104,12 +96,25 @@ struct Product<'a> {
 struct Output(*mut f32);
 
 // SAFETY: threads work on disjoint panels, which are disjoint columns of the output (`Product::panels`), and the
-// exclusive borrow that the pointer came from outlives the scope they run in (`product`).
+// exclusive borrow that the pointer came from outlives the calls they run in (`product`).
 unsafe impl Sync for Output {}
 
 impl Product<'_> {
+    /// Computes the columns of `panels` in `tasks` parts that other threads may take.
+    fn share(&self, panels: Range<usize>, tasks: usize) {
+        if tasks < 2 || panels.len() < 2 {
+            return self.panels(panels);
+        }
+        let middle = panels.start + panels.len().div_ceil(2);
+        let (first, second) = (panels.start..middle, middle..panels.end);
+        rayon::join(
+            || self.share(first, tasks.div_ceil(2)),
+            || self.share(second, tasks / 2),
+        );
+    }
+
     /// Computes the columns of `panels`.
-    fn panels(&self, panels: std::ops::Range<usize>) {
+    fn panels(&self, panels: Range<usize>) {
         let (rows, outputs) = (self.x.rows(), self.w.outputs());
         // Blocks of nearly the same height: a block of one or two rows would wait on its own sums.
         let blocks = rows.div_ceil(MAX_ROWS).max(1);
@@ -135,7 +140,7 @@ impl Product<'_> {
     fn block(
         &self,
         panel: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         (column, width): (usize, usize),
         next: &[u8],
     ) {

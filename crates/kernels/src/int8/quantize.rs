@@ -71,6 +71,17 @@ impl QuantizedRows {
         .dispatch();
     }
 
+    /// Quantises rows of `width` values to 16 bits: rows `n .. 2n` hold what rows `0 .. n` leave, so that the sum of a
+    /// product's rows `i` and `n + i` is the finer product.
+    ///
+    /// # Panics
+    /// Where `x` is not a whole number of rows.
+    pub fn quantize_fine(&mut self, x: &[f32], width: usize) {
+        self.quantize(x, width, Prologue::None);
+        self.reserve(2 * self.rows(), width);
+        Rest { x, rows: self }.dispatch();
+    }
+
     fn reserve(&mut self, rows: usize, width: usize) {
         self.width = width;
         self.stride = width.next_multiple_of(4);
@@ -148,6 +159,70 @@ impl<'a> SimdOp for Quantize<'a> {
             quantize_row(isa, values, &range, &mut q[..*width]);
         }
         self.rows
+    }
+}
+
+/// Fills the second half of `rows` with what the first half leaves of `x`.
+struct Rest<'a> {
+    x: &'a [f32],
+    rows: &'a mut QuantizedRows,
+}
+
+/// Steps of the rest in one step of the coarse rows.
+const REST_STEPS: f32 = 256.0;
+/// The zero point of the rest, which has both signs.
+const REST_ZERO: i32 = 128;
+
+impl<'a> SimdOp for Rest<'a> {
+    type Output = &'a mut QuantizedRows;
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> Self::Output {
+        let Rest { x, rows } = self;
+        let (floats, ints, bytes) = (isa.f32(), isa.i32(), isa.u8());
+        let (width, lanes) = (rows.width, floats.len());
+        let count = rows.rows() / 2;
+        let (coarse_scales, scales) = rows.scales.split_at_mut(count);
+        let (coarse_zeros, zeros) = rows.zeros.split_at_mut(count);
+        let rests = &mut rows.data[count * rows.stride..];
+        let steps = floats.splat(REST_STEPS);
+        let zero = ints.splat(REST_ZERO);
+        for (r, (x, q)) in x
+            .chunks_exact(width)
+            .zip(rests.chunks_exact_mut(rows.stride))
+            .enumerate()
+        {
+            let scale = coarse_scales[r];
+            scales[r] = scale / REST_STEPS;
+            zeros[r] = REST_ZERO;
+            // As the coarse row was made; 0 for an empty range, whose scale is 0.
+            let inverse = match scale > 0.0 {
+                true => 1.0 / scale,
+                false => 0.0,
+            };
+            let (low, high) = (-coarse_zeros[r] as f32, (255 - coarse_zeros[r]) as f32);
+            let (lows, highs) = (floats.splat(low), floats.splat(high));
+            let inverses = floats.splat(inverse);
+            let body = width - width % (4 * lanes);
+            for at in (0..body).step_by(4 * lanes) {
+                let q4 = floats.load_many::<4>(&x[at..]).map(|v| {
+                    let value = floats.mul(v, inverses);
+                    let whole = floats.clamp(floats.round_ties_even(value), lows, highs);
+                    let rest = floats.mul(floats.sub(value, whole), steps);
+                    ints.add(floats.to_int_round(rest), zero)
+                });
+                let first = ints.narrow_saturate(q4[0], q4[1]);
+                let second = ints.narrow_saturate(q4[2], q4[3]);
+                bytes.store(isa.i16().narrow_saturate(first, second), &mut q[at..]);
+            }
+            for (q, v) in q[body..width].iter_mut().zip(&x[body..]) {
+                let value = v * inverse;
+                let whole = value.round_ties_even().clamp(low, high);
+                let rest = ((value - whole) * REST_STEPS).round_ties_even() as i32;
+                *q = (rest + REST_ZERO).clamp(0, 255) as u8;
+            }
+        }
+        rows
     }
 }
 
@@ -235,8 +310,9 @@ impl Scaling {
                 zero: 0,
             };
         }
-        let inverse = 255.0 / range;
-        if range == 0.0 || !inverse.is_finite() {
+        let scale = range / 255.0;
+        let inverse = 1.0 / scale;
+        if scale == 0.0 || !inverse.is_finite() {
             return Scaling {
                 scale: 0.0,
                 inverse: 0.0,
@@ -244,7 +320,7 @@ impl Scaling {
             };
         }
         Scaling {
-            scale: range / 255.0,
+            scale,
             inverse,
             zero: (-min * inverse).round_ties_even() as i32,
         }
@@ -327,6 +403,32 @@ mod tests {
                     },
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_rest_adds_eight_bits_on_every_isa() {
+        for width in [1, 16, 64, 65, 200] {
+            let x = wave(3 * width);
+            on_every_isa(
+                || {
+                    let rows = leak();
+                    rows.quantize(&x, width, Prologue::None);
+                    rows.reserve(6, width);
+                    Rest { x: &x, rows }
+                },
+                |isa, rows| {
+                    for (i, e) in x.iter().enumerate() {
+                        let (row, column) = (i / width, i % width);
+                        let got = rows.value(row, column) + rows.value(row + 3, column);
+                        let step = rows.scales[row] / 255.0;
+                        assert!(
+                            (got - e).abs() <= step + 1e-6,
+                            "{isa}, width {width} at {i}: {got} {e}, step {step}"
+                        );
+                    }
+                },
+            );
         }
     }
 
