@@ -18,11 +18,11 @@ import speech
 _ESPEAK = None
 
 
-def choose(rng, held_out=False, plain=False):
+def choose(rng, held_out=False, plain=False, flite=0.4):
     """A random voice: (engine, voice, speed or stretch, pitch, resampling factor)."""
     if plain:  # what most people will try: the commonest voices as they come
         return rng.choice([("espeak", "en-us", 175, 50, 1.0)] * 5 + [("espeak", "en-gb", 175, 50, 1.0)] * 4 + [("flite", "slt", 1.0, 50, 1.0)])
-    if not held_out and rng.random() < 0.4:
+    if not held_out and rng.random() < flite:
         voice = rng.choice(speech.FLITE)
         if rng.random() < 0.5:
             return "flite", voice, 1.0, 50, 1.0
@@ -51,12 +51,12 @@ def speak(text, how):
 
 
 def shard(job):
-    name, items, seed, plain = job
+    name, items, seed, plain, flite = job
     torch.set_num_threads(1)
     rng = random.Random(seed)
     feats, refs, offsets, voices, at = [], [], [], [], 0
     for say, ref in items:
-        how = choose(rng, plain=plain)
+        how = choose(rng, plain=plain, flite=flite)
         try:
             x = speak(say, how)
         except Exception as e:  # a voice that cannot say it: leave the sentence out
@@ -86,12 +86,13 @@ def main():
     ap.add_argument("--jobs", type=int, default=2)
     ap.add_argument("--first", type=int, default=0, help="first shard to make")
     ap.add_argument("--plain", action="store_true", help="only en-us, en-gb and slt at their defaults")
+    ap.add_argument("--flite", type=float, default=0.4, help="part of the sentences that flite speaks, espeak-ng the rest")
     ap.add_argument("--last", type=int, default=10**6, help="make shards before this one")
     ap.add_argument("--seed", type=int, default=2, help="another seed gives every sentence another voice")
     a = ap.parse_args()
     os.makedirs(a.out, exist_ok=True)
     train = json.load(open(a.text))["train"]
-    jobs = [(os.path.join(a.out, f"s{a.seed}_{i // a.size:03d}"), train[i:i + a.size], a.seed * 1000003 + i, a.plain)
+    jobs = [(os.path.join(a.out, f"s{a.seed}_{i // a.size:03d}"), train[i:i + a.size], a.seed * 1000003 + i, a.plain, a.flite)
             for i in range(a.first * a.size, min(len(train), a.last * a.size), a.size)]
     hours = 0.0
     with ProcessPoolExecutor(a.jobs) as pool:

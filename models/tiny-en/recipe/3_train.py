@@ -3,8 +3,8 @@
 Two processes of one thread each ("local SGD"): each makes its own updates
 (Muon for the encoder's matrices, AdamW for the rest), and every few updates the parameters
 of both are averaged; that wastes less of a shared machine than two threads in every small operation. Loss: packed TDT
-loss a token + 0.2 CTC a token. The learning rate follows a cosine over wall-clock time. A running average of the
-averaged weights is kept, and is what 4_package.py ships.
+loss a token + 0.2 CTC a token. The learning rate follows a cosine or a straight line over wall-clock time. A running average of the
+averaged weights is kept, and is what 5_package.py ships.
 """
 import argparse
 import math
