@@ -34,3 +34,7 @@ golden:
 # Side by side with other runtimes; needs the packages of bench/requirements.txt. See bench/README.md.
 bench *ARGS:
     cd bench && cargo build --release && python encoder.py {{ARGS}}
+
+# The rules of bench/ and whether the README's table is that of its result; needs Python and nothing else.
+bench-check:
+    cd bench && python3 -m unittest && python3 table.py --check

@@ -2,11 +2,24 @@
 
 from html import escape
 
-COLOURS = {"percept": "#d1495b"}
+COLOURS = {"percept": "#d1495b", "limit": "#c9cfd8"}
+OTHERS = "#7d8ca3"
 WIDTH, BAR, GAP, LEFT = 760, 20, 14, 130
 
 
-def bars(title: str, groups: dict[str, dict[str, float]], unit: str) -> str:
+def encoder(result: dict) -> str:
+    """The result of encoder.py: a group of bars for each length, the machine's limits among them."""
+    groups = {}
+    for length, row in result["series"].items():
+        bars = {name: series["median_ms"] for name, series in row.items()}
+        bars |= {f"limit-{name}": ms for name, ms in result["limits_ms"].get(length, {}).items()}
+        seconds, _, piece = length.partition("/")
+        groups[f"{seconds} s of audio" + (f", in pieces of {piece} s" if piece else "")] = bars
+    title = f"FastConformer encoder, {result['layers']} layers, {result['threads']} threads: time (less is better)"
+    return bars_of(title, groups, "ms")
+
+
+def bars_of(title: str, groups: dict[str, dict[str, float]], unit: str) -> str:
     """`groups` is {group: {name: value}}; each group has its own scale, so short windows stay readable."""
     parts, y = [], 44
     for group, values in groups.items():
@@ -15,8 +28,9 @@ def bars(title: str, groups: dict[str, dict[str, float]], unit: str) -> str:
         longest = max(values.values())
         for name, value in sorted(values.items(), key=lambda item: item[1]):
             length = (WIDTH - LEFT - 110) * value / longest
-            colour = COLOURS.get(name.split("-")[0], "#7d8ca3")
-            parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(name)}</text>')
+            colour = COLOURS.get(name.split("-")[0], OTHERS)
+            label = escape(name.replace("-", " "))
+            parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{label}</text>')
             parts.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 4}" fill="{colour}"/>')
             parts.append(f'<text x="{LEFT + length + 6:.1f}" y="{y + 13}">{value:.0f} {escape(unit)}</text>')
             y += BAR

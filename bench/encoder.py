@@ -1,15 +1,15 @@
 """Times the 0.6b FastConformer encoder against its peers. See README.md.
 
-    python encoder.py --out out [--peers percept-f32,rten-f32,...] [--seconds 1,3,14] [--rounds 7]
+    python encoder.py --out out [--peers percept-int8,ort-int8,...] [--seconds 1,3,14,60,60/15] [--rounds 7]
 """
 
 import argparse
+import importlib.metadata
 import json
-import os
 import platform
+import re
 import statistics
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,143 +18,163 @@ import numpy as np
 
 import chart
 import checkpoint
+import noise
+import table
+import work
+from peers import NAMES, Peer, Piece, environment, released
 
 HERE = Path(__file__).parent
 REST_S = 0.4  # thread pools of the peer before stop spinning
+WARM_S = 14.0  # longer passes need no run of their own length before them
+LARGEST_ERROR = {"f32": 1e-3, "bf16": 0.1, "int8": 0.1}  # relative L2; beyond it a peer computes something else
 
 
-@dataclass
-class Peer:
-    """One engine in a process of its own, driven line by line so that all of them can be timed in turn."""
+@dataclass(frozen=True)
+class Length:
+    """`60`: a minute in one piece. `60/15`: a minute in pieces of 15 s, one after the other."""
 
     name: str
-    process: subprocess.Popen
 
-    @classmethod
-    def start(cls, name: str, out: Path, threads: int) -> "Peer":
-        model, onnx = out / "model", out / "encoder.onnx"
-        released = HERE / "target" / "release"
-        if name.startswith(("torch-", "ort-")):
-            source = onnx if name.startswith("ort-") else model
-            command = [sys.executable, HERE / "python_peer.py", name, source, checkpoint.MELS, threads]
-        elif name.startswith("rten-"):
-            command = [released / "rten-peer", onnx, checkpoint.MELS]
-        elif name.startswith("percept-"):
-            command = [released / "percept-peer", model, name.removeprefix("percept-")]
-        else:
-            raise SystemExit(f"no peer called {name}")
-        count = str(threads)
-        environment = os.environ | {"RTEN_NUM_THREADS": count, "RAYON_NUM_THREADS": count, "OMP_NUM_THREADS": count}
-        process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        peer = cls(name, process)
-        if peer.answer() != "ready":
-            raise SystemExit(f"{name} did not start")
-        return peer
+    @property
+    def seconds(self) -> float:
+        return float(self.name.split("/")[0])
 
-    def answer(self) -> str:
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit(f"{self.name} ended early")
-        return line
+    @property
+    def piece_seconds(self) -> float:
+        return float(self.name.split("/")[-1])
 
-    def run(self, features: Path, output: Path | str = "-") -> float:
-        """Milliseconds of one pass."""
-        self.process.stdin.write(f"{features} {output}\n")
-        self.process.stdin.flush()
-        return float(self.answer())
-
-    def stop(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+    def piece(self, out: Path) -> Piece:
+        frames = work.mel_frames(self.piece_seconds) if "/" in self.name else 0
+        return Piece(out / f"features-{self.seconds:g}.f32", frames)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE / "out", help="checkpoint, features and results go here")
-    parser.add_argument("--peers", default="percept-f32,rten-f32,ort-f32,torch-f32,torch-bf16")
-    parser.add_argument("--seconds", default="1,3,14")
+    parser.add_argument("--peers", default=",".join(NAMES))
+    parser.add_argument("--seconds", default="1,3,14,60,60/15")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--layers", type=int, default=24, help="fewer for a smoke test")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--prepare", action="store_true", help="make checkpoint, exports and features, and stop")
     arguments = parser.parse_args()
     out = arguments.out / f"{arguments.layers}-layers"
     names = arguments.peers.split(",")
-    lengths = [float(value) for value in arguments.seconds.split(",")]
-    prepare(out, arguments.layers, arguments.seed, lengths, any(name.startswith(("rten", "ort")) for name in names))
+    lengths = [Length(name) for name in arguments.seconds.split(",")]
+    prepare(out, arguments.layers, arguments.seed, lengths, names)
+    if arguments.prepare:
+        return
+    result = setup(arguments, names)
+    result["peaks"] = peaks(arguments.threads)
+    result["limits_ms"] = {s.name: limits(s, arguments.layers, result["peaks"]) for s in lengths}
     peers = [Peer.start(name, out, arguments.threads) for name in names]
-    errors = {f"{s:g}": agreement(peers, out, s) for s in lengths}
-    times = {f"{s:g}": interleaved(peers, out, s, arguments.rounds) for s in lengths}
+    reference = "torch-f32" if "torch-f32" in names else next((name for name in names if "f32" in name), names[0])
+    errors = {s.name: agreement(peers, out, s, reference) for s in lengths}
+    shortest = min(lengths, key=lambda length: length.seconds)
+    times = {
+        s.name: interleaved(peers, (s if s.seconds <= WARM_S else shortest).piece(out), s.piece(out), arguments.rounds)
+        for s in lengths
+    }
+    result["reference"] = reference
+    result["peers"] = {peer.name: {"load_s": round(peer.load_s, 3), "memory_mb": peer.memory_mb()} for peer in peers}
+    result["series"] = {
+        s: {name: summary(values) | errors[s][name] for name, values in row.items()} for s, row in times.items()
+    }
     for peer in peers:
         peer.stop()
-    report(arguments.out, arguments, times, errors)
+    report(arguments.out, result)
 
 
-def prepare(out: Path, layers: int, seed: int, lengths: list[float], with_onnx: bool) -> None:
+def prepare(out: Path, layers: int, seed: int, lengths: list[Length], names: list[str]) -> None:
     """Makes what is not there yet."""
     out.mkdir(parents=True, exist_ok=True)
+    onnx, quantized = out / "encoder.onnx", out / "encoder-int8.onnx"
+    exported = [name for name in names if name.startswith(("rten-", "ort-"))]
     if not (out / "model" / "model.safetensors").exists():
         checkpoint.build(out / "model", layers, seed)
-    if with_onnx and not (out / "encoder.onnx").exists():
-        checkpoint.export(out / "model", out / "encoder.onnx")
-    for seconds in lengths:
-        checkpoint.features(seconds, seed).astype("<f4").tofile(features_of(out, seconds))
+    if exported and not onnx.exists():
+        checkpoint.export(out / "model", onnx)
+    if any(name.endswith("-int8") for name in exported) and not quantized.exists():
+        checkpoint.quantize(onnx, quantized)
+    for length in lengths:
+        checkpoint.features(length.seconds, seed).astype("<f4").tofile(length.piece(out).features)
 
 
-def features_of(out: Path, seconds: float) -> Path:
-    return out / f"features-{seconds:g}.f32"
+def setup(arguments: argparse.Namespace, names: list[str]) -> dict:
+    packages = ["torch", "transformers", "onnxruntime"]
+    rten = re.search(r'name = "rten"\nversion = "([^"]+)"', (HERE / "Cargo.lock").read_text())
+    return {
+        "what": "FastConformer encoder, d 1024, random weights, features in, frames out",
+        "layers": arguments.layers,
+        "threads": arguments.threads,
+        "rounds": arguments.rounds,
+        "seed": arguments.seed,
+        "cpu": cpu(),
+        "versions": {name: importlib.metadata.version(name) for name in packages} | {"rten": rten and rten[1]},
+        "quantization": {"onnxruntime.quantization.quantize_dynamic": checkpoint.QUANTIZATION},
+        "order": names,
+    }
 
 
-def agreement(peers: list[Peer], out: Path, seconds: float) -> dict[str, float]:
-    """Also the warm-up. Largest difference to the first peer's output, relative to its largest value."""
+def peaks(threads: int) -> dict:
+    """What the machine and the kernels alone reach."""
+    command = [released("peaks"), str(threads)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, env=environment(threads)).stdout)
+
+
+def limits(length: Length, layers: int, found: dict) -> dict[str, float]:
+    pieces = length.seconds / length.piece_seconds
+    return {name: ms * pieces for name, ms in work.limits(length.piece_seconds, layers, found).items()}
+
+
+def agreement(peers: list[Peer], out: Path, length: Length, reference: str) -> dict[str, dict[str, float]]:
+    """Each peer's distance from the reference at the encoder's end. Also the warm-up."""
     outputs = {}
     for peer in peers:
         target = out / f"encoded-{peer.name}.f32"
-        peer.run(features_of(out, seconds), target)
+        peer.run(length.piece(out), target)
         outputs[peer.name] = np.fromfile(target, "<f4")
-    first = outputs[peers[0].name]
-    errors = {name: float(np.abs(x - first).max() / np.abs(first).max()) for name, x in outputs.items()}
+    truth = outputs[reference]
+    errors = {name: distance(output, truth) for name, output in outputs.items()}
     for name, error in errors.items():
-        if not error < (0.2 if "f32" not in name else 1e-2):
-            raise SystemExit(f"{name} disagrees with {peers[0].name} at {seconds:g} s: {error:.2g}")
+        if not error["relative_l2"] < LARGEST_ERROR[name.split("-")[1]]:
+            raise SystemExit(f"{name} disagrees with {reference} at {length.name} s: {error}")
     return errors
 
 
-def interleaved(peers: list[Peer], out: Path, seconds: float, rounds: int) -> dict[str, list[float]]:
+def distance(output: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    difference = (output - truth).astype(np.float64)
+    return {
+        "relative_l2": float(f"{np.linalg.norm(difference) / np.linalg.norm(truth.astype(np.float64)):.3g}"),
+        "largest_difference": float(f"{np.abs(difference).max() / np.abs(truth).max():.3g}"),
+    }
+
+
+def interleaved(peers: list[Peer], warm: Piece, piece: Piece, rounds: int) -> dict[str, list[float]]:
+    """In every round each peer runs `warm`, its caches being cold after the others' turns, and `piece`, which counts."""
     times = {peer.name: [] for peer in peers}
     for index in range(rounds):
         turn = index % len(peers)
         for peer in peers[turn:] + peers[:turn]:
             time.sleep(REST_S)
-            peer.run(features_of(out, seconds))  # its caches are cold after the others' turns
-            times[peer.name].append(peer.run(features_of(out, seconds)))
+            peer.run(warm)
+            times[peer.name].append(round(peer.run(piece), 3))
     return times
 
 
-def report(folder: Path, arguments: argparse.Namespace, times: dict, errors: dict) -> None:
-    medians = {s: {name: statistics.median(values) for name, values in row.items()} for s, row in times.items()}
-    ours = next((name for name in arguments.peers.split(",") if name.startswith("percept-")), None)
-    result = {
-        "what": f"FastConformer encoder, {arguments.layers} layers, d 1024, features in, frames out, ms",
-        "threads": arguments.threads,
-        "rounds": arguments.rounds,
-        "cpu": cpu(),
-        "medians": medians,
-        "all": times,
-        "relative_difference": errors,
+def summary(values: list[float]) -> dict:
+    return {
+        "median_ms": round(statistics.median(values), 3),
+        "noise_ms": round(noise.standard_error(values), 3),
+        "times_ms": values,
     }
+
+
+def report(folder: Path, result: dict) -> None:
     (folder / "encoder.json").write_text(json.dumps(result, indent=1) + "\n")
-    groups = {f"{s} s of audio": row for s, row in medians.items()}
-    title = f"FastConformer encoder, {arguments.layers} layers, {arguments.threads} threads: time (less is better)"
-    (folder / "encoder.svg").write_text(chart.bars(title, groups, "ms"))
-    print(f"{result['cpu']}, {arguments.threads} threads, medians of {arguments.rounds} interleaved rounds\n")
-    names = list(next(iter(medians.values())))
-    print("| audio | " + " | ".join(names) + " |\n" + "|---" * (1 + len(names)) + "|")
-    for seconds, row in medians.items():
-        cells = [f"{row[n]:.0f} ms" + (f" (x{row[n] / row[ours]:.2f})" if ours and n != ours else "") for n in names]
-        print(f"| {seconds} s | " + " | ".join(cells) + " |")
+    (folder / "encoder.svg").write_text(chart.encoder(result))
+    print(table.markdown(result))
 
 
 def cpu() -> str:

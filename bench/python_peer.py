@@ -1,6 +1,6 @@
-"""Times torch or ONNX Runtime: `python_peer.py torch-f32|torch-bf16|ort-f32 MODEL MELS THREADS`.
+"""Times torch or ONNX Runtime: `python_peer.py torch-f32|torch-bf16|ort-f32|ort-int8 MODEL MELS THREADS`.
 
-The protocol is that of `rten-peer/src/main.rs`.
+The protocol is that of `protocol/src/lib.rs`.
 """
 
 import sys
@@ -51,12 +51,13 @@ def main() -> None:
     run = torch_runner(path, threads, dtype) if engine == "torch" else ort_runner(path, threads)
     print("ready", flush=True)
     for line in sys.stdin:
-        source, target = line.split()
+        source, target, frames = line.split()
         features = np.fromfile(source, "<f4").reshape(1, -1, mels)
-        seconds, output = run(features)
+        step = int(frames) or features.shape[1]
+        runs = [run(features[:, start : start + step]) for start in range(0, features.shape[1], step)]
         if target != "-":
-            output.astype("<f4").tofile(target)
-        print(seconds * 1e3, flush=True)
+            np.concatenate([output for _, output in runs], axis=1).astype("<f4").tofile(target)
+        print(sum(seconds for seconds, _ in runs) * 1e3, flush=True)
 
 
 if __name__ == "__main__":

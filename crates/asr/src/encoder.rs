@@ -18,8 +18,8 @@ pub struct FastConformer {
     positions: PositionCache,
 }
 
-/// Values of projected positions that are kept. At 24 layers of 1024 channels they reach 80 s to either side.
-const POSITION_VALUES: usize = 48 << 20;
+/// Values of projected positions that are kept. At 24 layers of 1024 channels they reach 82 s to either side.
+const POSITION_VALUES: usize = (2 * 1024 + 1) * 1024 * 24;
 
 /// A part of the encoder, as [`FastConformer::encode_observed`] reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

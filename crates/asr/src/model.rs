@@ -333,7 +333,8 @@ impl<'a> CachedLoad<'a> {
         let (Precision::Int8, Some(cache)) = (precision, cache) else {
             return load;
         };
-        match cache.entry(checkpoint.path(), &checkpoint.files(), Loader::INT8_VARIANT) {
+        let weight_files = checkpoint.weight_files();
+        match cache.entry(checkpoint.path(), weight_files, Loader::INT8_VARIANT) {
             Ok(entry) => {
                 load.packed = entry.open();
                 if let Some(packed) = &load.packed {

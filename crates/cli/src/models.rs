@@ -163,20 +163,19 @@ fn verify(model: Option<&Path>) -> Result<ExitCode, CliError> {
                 is_intact &= verify_cached(&hub, &format!("{}@{}", repo.id, revision.commit))?;
             }
         }
-        is_intact &= weights::verify(None)?;
+        is_intact &= weights::verify()?;
         return Ok(exit_code(is_intact));
     };
     match (model::on_disk(path)?, model::hub_id(path)) {
         (Some(located), _) => {
             verify_located(&located)?;
-            is_intact &= weights::verify(Some(path))?;
+            is_intact &= weights::verify_of(path)?;
         }
         (None, Some(id)) => {
             let hub = Hub::from_env()?;
             is_intact &= verify_cached(&hub, id)?;
-            let name = id.split('@').next();
-            for repo in hub.list()?.iter().filter(|repo| name == Some(&repo.id)) {
-                is_intact &= weights::verify(Some(&repo.path))?;
+            if let Some(folder) = hub.cached(id)? {
+                is_intact &= weights::verify_of(&folder)?;
             }
         }
         (None, None) => {

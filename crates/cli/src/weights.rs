@@ -3,14 +3,17 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use percept::cache::CachedWeights;
-use percept::{WeightCache, WeightsError};
+use percept::cache::{CacheState, CachedWeights};
+use percept::{Checkpoint, WeightCache, WeightsError};
 use serde::Serialize;
 
 use crate::args::{CacheCommand, ReportFormat};
 use crate::error::CliError;
 use crate::models::bytes;
 use crate::{output, progress};
+
+/// The form that weights are kept in, without its version: all versions share one place.
+const FAMILY: &str = "int8";
 
 /// Lists or removes the weights that are kept for the next start.
 pub(crate) fn run(command: &CacheCommand) -> Result<(), CliError> {
@@ -40,24 +43,34 @@ pub(crate) fn run(command: &CacheCommand) -> Result<(), CliError> {
     }
 }
 
-/// Reads all of the weights that are kept, or of those made from a model at or below `made_from`, and compares them with
-/// their checksums; whether all are intact.
-pub(crate) fn verify(made_from: Option<&Path>) -> Result<bool, CliError> {
-    let made_from = made_from.map(|path| std::path::absolute(path).unwrap_or(path.to_owned()));
+/// Reads all of the weights that are kept and compares them with their checksums; whether all are intact.
+pub(crate) fn verify() -> Result<bool, CliError> {
     // Without a home directory nothing was kept.
     let Ok(cache) = WeightCache::from_env() else {
         return Ok(true);
     };
+    compare(cache.list().map_err(percept::Error::from)?)
+}
+
+/// The same for those that are kept for the model in a folder or a `.nemo` file.
+pub(crate) fn verify_of(model: &Path) -> Result<bool, CliError> {
+    // What does not open has nothing in the cache that could be used.
+    let (Ok(cache), Ok(checkpoint)) = (WeightCache::from_env(), Checkpoint::open(model)) else {
+        return Ok(true);
+    };
+    let cached = cache
+        .entry(checkpoint.path(), checkpoint.weight_files(), FAMILY)
+        .and_then(|entry| entry.cached())
+        .map_err(percept::Error::from)?;
+    compare(cached)
+}
+
+fn compare(list: impl IntoIterator<Item = CachedWeights>) -> Result<bool, CliError> {
     let mut is_intact = true;
-    for weights in cache.list().map_err(percept::Error::from)? {
-        if let Some(made_from) = &made_from {
-            let source = weights.origin.as_ref().map(|origin| &origin.source);
-            if source.is_none_or(|source| !Path::new(source).starts_with(made_from)) {
-                continue;
-            }
-        }
+    for weights in list {
         let result = weights.verify();
         let fact = match &result {
+            Ok(()) if weights.state == CacheState::Stale => "intact, but stale",
             Ok(()) => "intact",
             Err(WeightsError::Cache(percept::cache::CacheError::Damaged { .. })) => "damaged",
             Err(_) => "unreadable",
@@ -87,11 +100,19 @@ struct Listed {
     bytes: u64,
     /// Whether its table is; `percept models verify` reads the rest too.
     intact: bool,
+    /// `ready`, `stale` where the model has changed or is gone, `damaged` or `unreadable`.
+    state: &'static str,
 }
 
 impl Listed {
     fn of(weights: CachedWeights) -> Self {
         let intact = weights.is_intact();
+        let state = match weights.state {
+            CacheState::Ready => "ready",
+            CacheState::Stale => "stale",
+            CacheState::Damaged => "damaged",
+            _ => "unreadable",
+        };
         let (source, variant) = weights
             .origin
             .map(|origin| (origin.source, origin.variant))
@@ -102,19 +123,20 @@ impl Listed {
             variant,
             bytes: weights.bytes,
             intact,
+            state,
         }
     }
 }
 
 fn table(list: &[Listed]) -> String {
-    let mut table = format!("{:8}  {:>9}  {:7}  MADE FROM\n", "FORM", "SIZE", "STATE");
+    let mut table = format!("{:8}  {:>9}  {:10}  MADE FROM\n", "FORM", "SIZE", "STATE");
     for file in list {
-        let state = if file.intact { "ready" } else { "damaged" };
         writeln!(
             table,
-            "{:8}  {:>9}  {state:7}  {}",
+            "{:8}  {:>9}  {:10}  {}",
             file.variant.as_deref().unwrap_or("?"),
             bytes(file.bytes),
+            file.state,
             file.source.as_deref().unwrap_or("?"),
         )
         .expect("a String takes everything");

@@ -237,6 +237,57 @@ fn verify_reads_all_that_is_cached() {
     place.run(&["models", "verify"]).ok();
 }
 
+#[cfg(unix)]
+#[test]
+fn verify_finds_the_weights_of_a_model_by_its_files() {
+    let place = Place::new();
+    place.transcribe(&[]);
+    std::os::unix::fs::symlink("model", place.dir.path().join("link")).unwrap();
+    let intact = place.run(&["models", "verify", "link"]).ok();
+    assert!(intact.ends_with("model): intact\n"), "{intact}");
+    let cached = place.cached().remove(0);
+    flip(&cached, 20);
+    for model in ["model", "link"] {
+        let stdout = place
+            .run(&["models", "verify", model])
+            .fails(&[cached.to_str().unwrap(), "remove the file"]);
+        assert!(stdout.ends_with("): damaged\n"), "{stdout}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_listed_and_concerns_no_other_model() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.transcribe(&[]);
+    copy_of_tiny_en(place.dir.path(), "other");
+    let cached = place.cached().remove(0);
+    fs::set_permissions(&cached, fs::Permissions::from_mode(0o000)).unwrap();
+    // An administrator reads it all the same.
+    let may_read = fs::File::open(&cached).is_ok();
+    let table = place.run(&["models", "cache", "list"]).ok();
+    assert_eq!(table.contains("unreadable"), !may_read, "{table}");
+    place.run(&["models", "verify", "other"]).ok();
+    for args in [&["models", "verify"][..], &["models", "verify", "model"]] {
+        let outcome = place.run(args);
+        assert_eq!(outcome.code, Some(i32::from(!may_read)));
+        let (stdout, is_bad) = (outcome.stdout, !may_read);
+        assert_eq!(stdout.ends_with(": unreadable\n"), is_bad, "{stdout}");
+    }
+}
+
+#[test]
+fn weights_of_a_removed_model_are_stale() {
+    let place = Place::new();
+    place.transcribe(&[]);
+    assert_eq!(place.list()[0]["state"], "ready");
+    fs::remove_dir_all(place.dir.path().join("model")).unwrap();
+    assert_eq!(place.list()[0]["state"], "stale");
+    let table = place.run(&["models", "cache", "list"]).ok();
+    assert!(table.contains("stale"), "{table}");
+}
+
 #[test]
 fn clear_removes_the_weights_and_nothing_else() {
     let place = Place::new();

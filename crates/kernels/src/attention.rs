@@ -77,7 +77,7 @@ pub struct HeadBlock<'a> {
 /// `out` `[queries, width]`. At most [`MAX_QUERIES`] queries.
 ///
 /// Every sum runs in the order of the keys or channels, one fused multiply-add at a time, so that a query's result does
-/// not depend on the other queries.
+/// not depend on the other queries, as long as all values are finite.
 ///
 /// # Panics
 /// Where a shape does not fit, or a query sees no key or one outside `keys` or `positions`.
@@ -162,54 +162,20 @@ impl<'a> SimdOp for Attention<'a> {
         let (scores, rest) = scratch.split_at_mut(queries * score_stride);
         let (by_position, context) = rest.split_at_mut(queries * position_stride);
 
-        // Tile by tile, all groups: a tile of keys or positions stays in the first-level cache meanwhile.
-        for tile in (0..score_stride).step_by(SLACK) {
-            for (g, group) in groups().enumerate() {
-                if tile >= group.keys.len() {
-                    continue;
-                }
-                multiply(
-                    isa,
-                    &Product {
-                        a: &block.with_u[group.rows.start * width..group.rows.end * width],
-                        a_stride: width,
-                        b: &block.keys.data[group.keys.start + tile..],
-                        b_stride: block.keys.stride,
-                        rows: group.rows.len(),
-                        depth: width,
-                        columns: SLACK.min(group.keys.len() - tile),
-                        // Each group asks for a part of the next tile.
-                        ahead: SLACK + SLACK * g / count..SLACK + SLACK * (g + 1) / count,
-                        out_stride: score_stride,
-                    },
-                    &mut scores[group.rows.start * score_stride + tile..],
-                );
-            }
-        }
-        for tile in (0..position_stride).step_by(SLACK) {
-            for (g, group) in groups().enumerate() {
-                if tile >= group.positions.len() {
-                    continue;
-                }
-                multiply(
-                    isa,
-                    &Product {
-                        a: &block.with_v[group.rows.start * width..group.rows.end * width],
-                        a_stride: width,
-                        b: &block.positions.data[group.positions.start + tile..],
-                        b_stride: block.positions.stride,
-                        rows: group.rows.len(),
-                        depth: width,
-                        columns: SLACK.min(group.positions.len() - tile),
-                        // Each group asks for a part of the next tile.
-                        ahead: SLACK + SLACK * g / count..SLACK + SLACK * (g + 1) / count,
-                        out_stride: position_stride,
-                    },
-                    &mut by_position[group.rows.start * position_stride + tile..],
-                );
-            }
-        }
-        for group in groups() {
+        let groups: Vec<&Group> = groups().collect();
+        let by_keys = Scores {
+            queries: block.with_u,
+            against: block.keys,
+            stride: score_stride,
+        };
+        by_keys.compute(isa, &groups, |group| group.keys.clone(), scores);
+        let by_positions = Scores {
+            queries: block.with_v,
+            against: block.positions,
+            stride: position_stride,
+        };
+        by_positions.compute(isa, &groups, |group| group.positions.clone(), by_position);
+        for group in groups {
             for row in group.rows.clone() {
                 let seen = &block.visible[row];
                 let scores = &mut scores[row * score_stride..][..group.keys.len()];
@@ -250,6 +216,58 @@ impl<'a> SimdOp for Attention<'a> {
             out.copy_from_slice(&context[..width]);
         }
         out
+    }
+}
+
+/// Queries against the columns of a transposed matrix.
+struct Scores<'a> {
+    /// `[queries, width]`
+    queries: &'a [f32],
+    /// `[width, columns]`
+    against: Padded<'a>,
+    /// From row to row of the result.
+    stride: usize,
+}
+
+impl Scores<'_> {
+    /// For each group its queries against its own columns, from the start of its rows of `out`.
+    ///
+    /// Tile by tile, all groups: a tile stays in the first-level cache meanwhile.
+    #[inline(always)]
+    fn compute<I: Isa>(
+        &self,
+        isa: I,
+        groups: &[&Group],
+        columns: impl Fn(&Group) -> Range<usize>,
+        out: &mut [f32],
+    ) {
+        let count = groups.len();
+        let width = self.queries.len() / groups.last().map_or(1, |last| last.rows.end);
+        for tile in (0..self.stride).step_by(SLACK) {
+            for (g, group) in groups.iter().enumerate() {
+                let columns = columns(group);
+                if tile >= columns.len() {
+                    continue;
+                }
+                let product = Product {
+                    a: &self.queries[group.rows.start * width..group.rows.end * width],
+                    a_stride: width,
+                    b: &self.against.data[columns.start + tile..],
+                    b_stride: self.against.stride,
+                    rows: group.rows.len(),
+                    depth: width,
+                    columns: SLACK.min(columns.len() - tile),
+                    // Each group asks for a part of the next tile.
+                    ahead: SLACK + SLACK * g / count..SLACK + SLACK * (g + 1) / count,
+                    out_stride: self.stride,
+                };
+                multiply(
+                    isa,
+                    &product,
+                    &mut out[group.rows.start * self.stride + tile..],
+                );
+            }
+        }
     }
 }
 
@@ -354,16 +372,7 @@ mod tests {
     use super::*;
     use crate::isa::on_every_isa;
     use crate::reference;
-
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-        (0..n)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-            })
-            .collect()
-    }
+    use crate::signal::noise;
 
     /// `[rows, columns]` in its padded form, with NaN between the rows.
     fn padded(dense: &[f32], rows: usize, columns: usize) -> Vec<f32> {

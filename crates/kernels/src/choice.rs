@@ -53,6 +53,7 @@ pub fn kernels() -> Vec<KernelChoice> {
     vec![
         choice("matrix product, 8-bit", int8.into()),
         choice("matrix product, 32-bit", vec![f32]),
+        choice("attention, 32-bit", vector.clone()),
         choice("quantisation with layer norm or SiLU", vector.clone()),
         choice("convolution", vector.clone()),
         choice("norm, softmax and gates", vector),

@@ -13,13 +13,12 @@ pub fn kernel_name() -> String {
     EXECUTOR.with(|e| e.kernel_name().to_owned())
 }
 
-/// A view of rows that may lie inside wider rows: `[rows, width]` with `stride` elements between row starts.
+/// A view of rows, `[rows, width]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     data: &'a [f32],
     rows: usize,
     width: usize,
-    stride: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -34,27 +33,6 @@ impl<'a> Rows<'a> {
             data,
             rows: data.len() / width,
             width,
-            stride: width,
-        }
-    }
-
-    /// Columns `offset .. offset + width` of rows of `stride` elements. Panics if they do not fit.
-    pub fn columns(data: &'a [f32], stride: usize, offset: usize, width: usize) -> Self {
-        assert!(
-            stride > 0 && data.len().is_multiple_of(stride),
-            "{} values are not rows of {stride}",
-            data.len()
-        );
-        assert!(
-            offset + width <= stride,
-            "columns {offset}+{width} lie outside rows of {stride}"
-        );
-        let rows = data.len() / stride;
-        Rows {
-            data: if rows == 0 { data } else { &data[offset..] },
-            rows,
-            width,
-            stride,
         }
     }
 
@@ -64,16 +42,7 @@ impl<'a> Rows<'a> {
     }
 
     fn matrix(&self) -> NdTensorView<'a, f32, 2> {
-        if self.rows == 0 {
-            return NdTensorView::from_data([0, self.width], &[][..]);
-        }
-        let used = (self.rows - 1) * self.stride + self.width;
-        NdTensorView::from_data_with_strides(
-            [self.rows, self.width],
-            &self.data[..used],
-            [self.stride, 1],
-        )
-        .expect("the view's length was computed from its strides")
+        NdTensorView::from_data([self.rows, self.width], self.data)
     }
 }
 
@@ -142,52 +111,12 @@ fn product(x: Rows<'_>, w: &PackedMatrix, bias: Option<&[f32]>, beta: f32, out: 
         x.rows,
         w.outputs
     );
-    run(x.matrix(), GemmInputB::Packed(&w.packed), bias, beta, out);
-}
-
-/// `out[i, j] = a_i · b_j`: both `[_, width]`; every row of `a` against every row of `b`.
-///
-/// `a` must hold at least two rows: a single one would take another path through the kernel and round differently.
-pub fn matmul_by_rows(a: Rows<'_>, b: Rows<'_>, out: &mut [f32]) {
-    assert!(a.rows >= 2, "fewer than two rows");
-    assert_eq!(
-        a.width, b.width,
-        "rows of {} meet rows of {}",
-        a.width, b.width
-    );
-    assert_eq!(
-        out.len(),
-        a.rows * b.rows,
-        "the output is not [{}, {}]",
-        a.rows,
-        b.rows
-    );
-    run(
-        a.matrix(),
-        GemmInputB::Unpacked(b.matrix().transposed()),
-        None,
-        0.0,
-        out,
-    );
-}
-
-/// `out = a · b` for `a` `[rows, n]` and `b` `[n, width]`. `a` must hold at least two rows, as in [`matmul_by_rows`].
-pub fn matmul_by_columns(a: Rows<'_>, b: Rows<'_>, out: &mut [f32]) {
-    assert!(a.rows >= 2, "fewer than two rows");
-    assert_eq!(a.width, b.rows, "rows of {} meet {} rows", a.width, b.rows);
-    assert_eq!(
-        out.len(),
-        a.rows * b.width,
-        "the output is not [{}, {}]",
-        a.rows,
-        b.width
-    );
-    run(a.matrix(), GemmInputB::Unpacked(b.matrix()), None, 0.0, out);
+    run(x.matrix(), w, bias, beta, out);
 }
 
 fn run(
     a: NdTensorView<'_, f32, 2>,
-    b: GemmInputB<'_, f32>,
+    w: &PackedMatrix,
     bias: Option<&[f32]>,
     beta: f32,
     out: &mut [f32],
@@ -198,7 +127,14 @@ fn run(
         ..GemmOptions::default()
     };
     EXECUTOR
-        .with(|e| e.gemm(out, GemmInputA::Unpacked(a), b, options))
+        .with(|e| {
+            e.gemm(
+                out,
+                GemmInputA::Unpacked(a),
+                GemmInputB::Packed(&w.packed),
+                options,
+            )
+        })
         .expect("shapes were checked by the caller and packing uses this executor");
 }
 
@@ -206,16 +142,7 @@ fn run(
 mod tests {
     use super::*;
     use crate::reference;
-
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-        (0..n)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-            })
-            .collect()
-    }
+    use crate::signal::noise;
 
     #[test]
     fn products_equal_the_plain_loop_for_every_shape() {
@@ -270,36 +197,6 @@ mod tests {
                     "{range:?}, {threads} threads"
                 );
             }
-        }
-    }
-
-    #[test]
-    fn products_of_two_activations_equal_the_plain_loop() {
-        let (rows, keys, width) = (9, 21, 16);
-        let (a, wide) = (noise(rows * width, 6), noise(keys * 3 * width, 7));
-        let b = Rows::columns(&wide, 3 * width, width, width);
-        let dense: Vec<f32> = wide
-            .chunks_exact(3 * width)
-            .flat_map(|row| row[width..2 * width].to_vec())
-            .collect();
-        let mut scores = vec![0.0; rows * keys];
-        matmul_by_rows(Rows::dense(&a, width), b, &mut scores);
-        for (s, e) in scores
-            .iter()
-            .zip(reference::matmul(&a, &dense, None, width, keys))
-        {
-            assert!((s - e).abs() < 1e-5);
-        }
-        let mut mixed = vec![0.0; rows * width];
-        matmul_by_columns(Rows::dense(&scores, keys), b, &mut mixed);
-        let transposed: Vec<f32> = (0..width)
-            .flat_map(|c| (0..keys).map(|k| dense[k * width + c]).collect::<Vec<_>>())
-            .collect();
-        for (m, e) in mixed
-            .iter()
-            .zip(reference::matmul(&scores, &transposed, None, keys, width))
-        {
-            assert!((m - e).abs() < 1e-4);
         }
     }
 }

@@ -24,14 +24,14 @@ mod int8;
 mod isa;
 mod norm;
 pub mod reference;
+#[cfg(test)]
+mod signal;
 
 pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
 pub use choice::{Candidate, KernelChoice, kernels};
 pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
 pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, silu, tanh};
-pub use gemm::{
-    PackedMatrix, Rows, kernel_name, matmul, matmul_add, matmul_by_columns, matmul_by_rows,
-};
+pub use gemm::{PackedMatrix, Rows, kernel_name, matmul, matmul_add};
 pub use int8::{
     DotKernel, Int8Matrix, MAX_INPUTS, Prologue, QuantizedRows, SharedBytes, Store, matmul_int8,
 };

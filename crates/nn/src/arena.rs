@@ -7,6 +7,8 @@ use percept_kernels::QuantizedRows;
 
 /// Buffers that a thread keeps; more than any layer holds at once.
 const KEPT: usize = 16;
+/// Floats that a thread keeps, 32 MiB: the buffers of half a minute of audio in one piece.
+const KEPT_FLOATS: usize = 8 << 20;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
@@ -64,7 +66,8 @@ impl Drop for Buffer {
         // A thread that is ending has no arena any more.
         let _ = BUFFERS.try_with(|kept| {
             let mut kept = kept.borrow_mut();
-            if kept.len() < KEPT {
+            let floats: usize = kept.iter().map(Vec::len).sum();
+            if kept.len() < KEPT && floats + values.len() <= KEPT_FLOATS {
                 kept.push(values);
             }
         });

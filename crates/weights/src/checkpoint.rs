@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::WeightsError;
+use crate::cache::StampedFile;
 use crate::error::NotACheckpoint;
 use crate::huggingface::HuggingFace;
 use crate::nemo::Nemo;
@@ -33,6 +34,7 @@ pub struct Checkpoint {
     path: PathBuf,
     parts: Parts,
     tensors: Tensors,
+    weight_files: Vec<StampedFile>,
 }
 
 enum Parts {
@@ -70,7 +72,7 @@ impl Checkpoint {
     }
 
     fn nemo(path: &Path, file: &Path) -> Result<Checkpoint, WeightsError> {
-        let view = source::map_weights(file)?;
+        let (view, stamped) = source::map_weights(file)?;
         if !Nemo::is_in(view.bytes()) {
             return Err(not_a_checkpoint(
                 file,
@@ -82,6 +84,7 @@ impl Checkpoint {
             path: path.into(),
             parts: Parts::Nemo(parts),
             tensors,
+            weight_files: vec![stamped],
         })
     }
 
@@ -105,11 +108,12 @@ impl Checkpoint {
 
     fn huggingface(source: Source) -> Result<Checkpoint, WeightsError> {
         let path = source.path().to_path_buf();
-        let (parts, tensors) = HuggingFace::open(source)?;
+        let (parts, tensors, weight_files) = HuggingFace::open(source)?;
         Ok(Checkpoint {
             path,
             parts: Parts::HuggingFace(parts),
             tensors,
+            weight_files,
         })
     }
 
@@ -190,6 +194,11 @@ impl Checkpoint {
     /// The tensors.
     pub fn tensors(&self) -> &Tensors {
         &self.tensors
+    }
+
+    /// The files that hold the tensors, as they were when they were mapped; none for files compiled in.
+    pub fn weight_files(&self) -> &[StampedFile] {
+        &self.weight_files
     }
 
     /// Gives tensors other names; `map` returns `None` to keep one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::cache::StampedFile;
 use crate::source::Source;
 use crate::tensors::Tensors;
 use crate::vocabulary::Vocabulary;
@@ -41,7 +42,9 @@ impl HuggingFace {
                 .any(|name| source.contains(name))
     }
 
-    pub(crate) fn open(source: Source) -> Result<(HuggingFace, Tensors), WeightsError> {
+    pub(crate) fn open(
+        source: Source,
+    ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
         let config = required(&source, CONFIG, source.json(CONFIG)?)?;
         let processor = source.json(PROCESSOR)?;
         let preprocessor = match source.json(PREPROCESSOR)? {
@@ -51,16 +54,20 @@ impl HuggingFace {
                 .and_then(|processor| processor.get("feature_extractor").cloned()),
         };
         let generation = source.json(GENERATION)?;
-        let (tensors, weights) = weights(&source)?;
+        let Weights {
+            tensors,
+            files,
+            stamped,
+        } = weights(&source)?;
         let checkpoint = HuggingFace {
             config,
             preprocessor,
             processor,
             generation,
             source,
-            weights,
+            weights: files,
         };
-        Ok((checkpoint, tensors))
+        Ok((checkpoint, tensors, stamped))
     }
 
     /// The pieces of `tokenizer.json`, else of `tokenizer.model`, else of `vocab.txt`.
@@ -108,32 +115,49 @@ impl HuggingFace {
     }
 }
 
+/// The tensors, and where they are from.
+struct Weights {
+    tensors: Tensors,
+    /// The files that hold them, after the index if there is one.
+    files: Vec<PathBuf>,
+    /// The state of those that were mapped.
+    stamped: Vec<StampedFile>,
+}
+
 /// The tensors, and the files that hold them: safetensors (one file, or shards) before torch's own format.
-fn weights(source: &Source) -> Result<(Tensors, Vec<PathBuf>), WeightsError> {
+fn weights(source: &Source) -> Result<Weights, WeightsError> {
     let file = source.file(WEIGHTS);
-    if let Some(view) = source.view(WEIGHTS)? {
+    if let Some((view, stamped)) = source.view(WEIGHTS)? {
         let mut by_name = BTreeMap::new();
         safetensors::read(&file, &view, &mut by_name)?;
-        return Ok((Tensors::new(&file, by_name), vec![file]));
+        return Ok(Weights {
+            tensors: Tensors::new(&file, by_name),
+            files: vec![file],
+            stamped: stamped.into_iter().collect(),
+        });
     }
     if let Some(index) = source.json(INDEX)? {
         return sharded(source, &index);
     }
     let file = source.file(TORCH);
-    let view = required(source, WEIGHTS, source.view(TORCH)?)?;
-    let tensors = Tensors::new(&file, torch::read(&file, &view)?);
-    Ok((tensors, vec![file]))
+    let (view, stamped) = required(source, WEIGHTS, source.view(TORCH)?)?;
+    Ok(Weights {
+        tensors: Tensors::new(&file, torch::read(&file, &view)?),
+        files: vec![file],
+        stamped: stamped.into_iter().collect(),
+    })
 }
 
 /// The tensors of all shards that an index names, and the files.
-fn sharded(source: &Source, index: &Value) -> Result<(Tensors, Vec<PathBuf>), WeightsError> {
+fn sharded(source: &Source, index: &Value) -> Result<Weights, WeightsError> {
     let index_file = source.file(INDEX);
     let shard_of = shards(index, &index_file)?;
     let mut by_name = BTreeMap::new();
     let mut files = vec![index_file.clone()];
+    let mut stamped = Vec::new();
     for shard in shard_of.values().collect::<BTreeSet<_>>() {
         let file = source.file(shard);
-        let Some(view) = source.view(shard)? else {
+        let Some((view, stamp)) = source.view(shard)? else {
             return Err(WeightsError::MissingShard {
                 file: index_file,
                 shard: shard.clone(),
@@ -141,6 +165,7 @@ fn sharded(source: &Source, index: &Value) -> Result<(Tensors, Vec<PathBuf>), We
         };
         safetensors::read(&file, &view, &mut by_name)?;
         files.push(file);
+        stamped.extend(stamp);
     }
     if let Some((name, shard)) = shard_of
         .iter()
@@ -152,7 +177,11 @@ fn sharded(source: &Source, index: &Value) -> Result<(Tensors, Vec<PathBuf>), We
             shard: shard.clone(),
         });
     }
-    Ok((Tensors::new(&index_file, by_name), files))
+    Ok(Weights {
+        tensors: Tensors::new(&index_file, by_name),
+        files,
+        stamped,
+    })
 }
 
 /// The `weight_map` of an index: tensor name to shard name, which must be a plain file name.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::WeightsError;
+use crate::cache::StampedFile;
 use crate::view::View;
 
 /// The largest configuration or tokenizer file that is read; real ones stay below 40 MB.
@@ -64,36 +65,48 @@ impl Source {
             })
     }
 
-    /// The bytes of a large file without copying them, or `None` if there is no such file.
-    pub(crate) fn view(&self, name: &str) -> Result<Option<View>, WeightsError> {
+    /// The bytes of a file of weights without copying them, and its state unless it is in memory; `None` if there is no
+    /// such file.
+    pub(crate) fn view(&self, name: &str) -> Result<Option<Mapped>, WeightsError> {
         match self {
             Source::Directory(_) => {
                 let file = self.file(name);
-                match View::map(&file) {
+                match View::map_stamped(&file) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                    mapped => weights_view(&file, mapped).map(Some),
+                    mapped => {
+                        let (view, stamped) = weights_view(&file, mapped)?;
+                        Ok(Some((view, Some(stamped))))
+                    }
                 }
             }
-            Source::Memory { files, .. } => Ok(files.get(name).map(|bytes| View::of_static(bytes))),
+            Source::Memory { files, .. } => {
+                Ok(files.get(name).map(|bytes| (View::of_static(bytes), None)))
+            }
         }
     }
 }
 
+/// A file of weights, and the state of the file that was mapped; files in memory have none.
+pub(crate) type Mapped = (View, Option<StampedFile>);
+
 /// Maps a file of weights.
-pub(crate) fn map_weights(file: &Path) -> Result<View, WeightsError> {
-    weights_view(file, View::map(file))
+pub(crate) fn map_weights(file: &Path) -> Result<(View, StampedFile), WeightsError> {
+    weights_view(file, View::map_stamped(file))
 }
 
 /// A mapped file of weights, unless it is what Git leaves in its place.
-fn weights_view(file: &Path, mapped: io::Result<View>) -> Result<View, WeightsError> {
-    let view = mapped.map_err(WeightsError::io(file, "read"))?;
+fn weights_view(
+    file: &Path,
+    mapped: io::Result<(View, StampedFile)>,
+) -> Result<(View, StampedFile), WeightsError> {
+    let (view, stamped) = mapped.map_err(WeightsError::io(file, "read"))?;
     if view
         .bytes()
         .starts_with(b"version https://git-lfs.github.com/spec/")
     {
         return Err(WeightsError::LfsPointer { file: file.into() });
     }
-    Ok(view)
+    Ok((view, stamped))
 }
 
 /// A file of at most `limit` bytes, or `None` if there is no such file.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+use crate::cache::StampedFile;
+
 /// A cheap-to-clone window onto bytes that never change.
 #[derive(Clone)]
 pub(crate) struct View {
@@ -25,14 +27,14 @@ enum Owner {
 impl View {
     /// Maps the whole regular file at `path`.
     pub(crate) fn map(path: &Path) -> io::Result<View> {
-        // Asked before opening: opening a pipe would wait for a writer.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            ));
-        }
-        View::map_file(&File::open(path)?)
+        View::map_file(&open_regular(path)?)
+    }
+
+    /// Maps the whole regular file at `path`, and says in which state that very file is.
+    pub(crate) fn map_stamped(path: &Path) -> io::Result<(View, StampedFile)> {
+        let file = open_regular(path)?;
+        let stamped = StampedFile::of(path, &file)?;
+        Ok((View::map_file(&file)?, stamped))
     }
 
     /// Maps the whole of an open file.
@@ -102,6 +104,17 @@ impl View {
             range: start..start + range.len(),
         })
     }
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Asked before opening: opening a pipe would wait for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    File::open(path)
 }
 
 #[cfg(unix)]

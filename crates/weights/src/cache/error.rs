@@ -27,10 +27,10 @@ pub enum CacheError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file of the checkpoint is not what it was when the work began.
-    #[error("{path}: changed while it was converted, so the result was not kept; run it again when it stays as it is", path = path.display())]
+    /// A file of the checkpoint is not what it was when it was opened.
+    #[error("{path}: changed since it was opened, so the weight cache was not used; run it again when it stays as it is", path = path.display())]
     SourceChanged {
-        /// The file that would have been written.
+        /// The file of the checkpoint.
         path: PathBuf,
     },
     /// A name was given to two blobs of one file.

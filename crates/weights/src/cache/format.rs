@@ -9,13 +9,14 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use sha2::digest::Digest;
 
 use super::PackedFault;
-use super::identity::Identity;
+use super::identity::{Identity, is_in_state};
 use crate::hub::is_hex;
 
 /// Changed whenever the format changes.
@@ -41,6 +42,9 @@ pub(super) struct Table {
     place: String,
     /// [`Identity::files`].
     files: Vec<String>,
+    /// [`Identity::paths`].
+    #[serde(default)]
+    paths: Vec<String>,
     pub(super) blobs: Vec<Blob>,
 }
 
@@ -56,18 +60,28 @@ pub(super) struct Blob {
 }
 
 impl Table {
-    pub(super) fn new(source: String, variant: String, identity: Identity) -> Table {
+    pub(super) fn new(source: String, identity: Identity) -> Table {
         Table {
             source,
-            variant,
+            variant: identity.variant,
             place: identity.place,
             files: identity.files,
+            paths: identity.paths,
             blobs: Vec::new(),
         }
     }
 
     pub(super) fn is_made_from(&self, identity: &Identity) -> bool {
-        self.place == identity.place && self.files == identity.files
+        self.place == identity.place
+            && self.variant == identity.variant
+            && self.files == identity.files
+    }
+
+    /// Whether the files that it was made from are where they were, and as they were.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        let mut files = self.paths.iter().zip(&self.files);
+        self.paths.len() == self.files.len()
+            && files.all(|(path, line)| is_in_state(Path::new(path), line))
     }
 
     /// The header and the table of a file whose blobs end at `table_offset`.

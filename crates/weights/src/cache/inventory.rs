@@ -21,8 +21,24 @@ pub struct CachedWeights {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
-    /// What it is, or `None` where its header or table is damaged.
+    /// What it is, or `None` where its header or table is damaged or cannot be read.
     pub origin: Option<Origin>,
+    /// Whether it can be used.
+    pub state: CacheState,
+}
+
+/// What can be said of a file of derived weights without reading all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CacheState {
+    /// Its header and table are as they were written, and it was made from what is there now.
+    Ready,
+    /// What it was made from has changed or is gone.
+    Stale,
+    /// Its header or table is not as it was written.
+    Damaged,
+    /// The system does not let it be read.
+    Unreadable,
 }
 
 /// What a file of derived weights was made from.
@@ -51,6 +67,36 @@ impl CachedWeights {
         self.origin.is_some()
     }
 
+    /// What is in the file at `path`; `None` where there is none.
+    pub(super) fn look(path: &Path) -> Result<Option<CachedWeights>, CacheError> {
+        let meta = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            meta => meta.map_err(CacheError::io(path, "read"))?,
+        };
+        let (origin, state) = match PackedFile::open(path) {
+            Ok(packed) => {
+                let (source, variant) = packed.origin();
+                let origin = Origin {
+                    source: source.to_owned(),
+                    variant: variant.to_owned(),
+                };
+                let state = match packed.is_up_to_date() {
+                    true => CacheState::Ready,
+                    false => CacheState::Stale,
+                };
+                (Some(origin), state)
+            }
+            Err(CacheError::Damaged { .. }) => (None, CacheState::Damaged),
+            Err(_) => (None, CacheState::Unreadable),
+        };
+        Ok(Some(CachedWeights {
+            path: path.into(),
+            bytes: meta.len(),
+            origin,
+            state,
+        }))
+    }
+
     /// Reads the whole file and compares everything with its checksums.
     ///
     /// # Errors
@@ -61,37 +107,18 @@ impl CachedWeights {
 }
 
 impl WeightCache {
-    /// The files in the cache, in the order of their names; none where there is no cache.
+    /// The files in the cache, in the order of their names, those that cannot be read too; none where there is no cache.
     ///
     /// # Errors
-    /// [`CacheError::Io`] where the folder or a file cannot be read.
+    /// [`CacheError::Io`] where the folder cannot be read.
     pub fn list(&self) -> Result<Vec<CachedWeights>, WeightsError> {
         let mut list = Vec::new();
         for path in files(&self.folder)?
             .into_iter()
             .filter(|path| is_packed(path))
         {
-            let meta = match fs::metadata(&path) {
-                // Removed meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                meta => meta.map_err(CacheError::io(&path, "read"))?,
-            };
-            let origin = match PackedFile::open(&path) {
-                Ok(packed) => Some(packed),
-                Err(CacheError::Damaged { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            list.push(CachedWeights {
-                bytes: meta.len(),
-                origin: origin.map(|packed| {
-                    let (source, variant) = packed.origin();
-                    Origin {
-                        source: source.to_owned(),
-                        variant: variant.to_owned(),
-                    }
-                }),
-                path,
-            });
+            // One that is gone was removed meanwhile.
+            list.extend(CachedWeights::look(&path)?);
         }
         Ok(list)
     }

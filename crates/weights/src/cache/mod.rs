@@ -6,14 +6,16 @@
 //! damaged is made again.
 //!
 //! ```
-//! use std::path::Path;
+//! use percept_weights::cache::StampedFile;
 //! use percept_weights::{WeightCache, WeightsError};
 //!
 //! # let scratch = tempfile::tempdir().unwrap();
 //! # let model = scratch.path().join("model.safetensors");
 //! # std::fs::write(&model, "weights").unwrap();
+//! # let file = std::fs::File::open(&model).unwrap();
+//! let stamped = StampedFile::of(&model, &file).expect("a file that is open");
 //! let cache = WeightCache::at(scratch.path().join("cache"));
-//! let entry = cache.entry(&model, std::slice::from_ref(&model), "int8-1")?;
+//! let entry = cache.entry(&model, &[stamped], "int8-1")?;
 //! assert!(entry.open().is_none(), "the first start makes it");
 //! let mut writer = entry.create()?;
 //! writer.add("linear.weight", &[2, 3], &[1, 2, 3, 4, 5, 6])?;
@@ -32,11 +34,12 @@ mod inventory;
 mod packed;
 mod writer;
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 pub use error::{CacheError, PackedFault};
-pub use inventory::{CachedWeights, Cleared, Origin};
+pub use identity::StampedFile;
+pub use inventory::{CacheState, CachedWeights, Cleared, Origin};
 pub use packed::{PackedBytes, PackedFile};
 pub use writer::PackedWriter;
 
@@ -75,27 +78,34 @@ impl WeightCache {
     }
 
     /// The place for what is made from the checkpoint `source` in one `variant`, such as `int8-1`: a name for all that
-    /// the contents depend on besides the weights, changed whenever their form changes.
+    /// the contents depend on besides the weights, changed whenever their form changes. Variants that differ only behind
+    /// the last `-` share one place: the new one replaces the old one.
     ///
-    /// `files` are the files that the contents are made from. They count by path, size, time of change and inode; a
-    /// file in a hub cache counts by the name of its blob, which is the hash of its contents, so that two snapshots
-    /// share one place.
+    /// `files` are the files that the contents are made from, as they were when they were opened:
+    /// [`Checkpoint::weight_files`](crate::Checkpoint::weight_files). They count by path, size, time of change and
+    /// inode; a file in a hub cache counts by its size and the name of its blob, which is the hash of its contents, so
+    /// that two snapshots share one place.
     ///
     /// # Errors
-    /// [`CacheError::Io`] where a file cannot be looked at.
+    /// [`CacheError::SourceChanged`] where another file has taken the place of one that was opened, and
+    /// [`CacheError::Io`] where one cannot be looked at or there is none.
     pub fn entry(
         &self,
         source: &Path,
-        files: &[PathBuf],
+        files: &[StampedFile],
         variant: &str,
     ) -> Result<CacheEntry, WeightsError> {
+        if files.is_empty() {
+            // All checkpoints in memory would share one place.
+            let none = io::Error::new(io::ErrorKind::NotFound, "no files of weights");
+            return Err(CacheError::io(source, "read")(none).into());
+        }
         let identity = Identity::of(files, variant)?;
         let source = std::path::absolute(source).unwrap_or_else(|_| source.to_path_buf());
         Ok(CacheEntry {
             path: self.folder.join(inventory::file_name(&identity.place)),
             files: files.to_vec(),
             source: source.to_string_lossy().into_owned(),
-            variant: variant.to_owned(),
             identity,
         })
     }
@@ -105,9 +115,8 @@ impl WeightCache {
 #[derive(Debug, Clone)]
 pub struct CacheEntry {
     path: PathBuf,
-    files: Vec<PathBuf>,
+    files: Vec<StampedFile>,
     source: String,
-    variant: String,
     identity: Identity,
 }
 
@@ -132,6 +141,14 @@ impl CacheEntry {
             }
             Err(_) => None,
         }
+    }
+
+    /// What is in the file, whatever it was made from; `None` where there is no file.
+    ///
+    /// # Errors
+    /// [`CacheError::Io`] where the system does not say whether there is one.
+    pub fn cached(&self) -> Result<Option<CachedWeights>, WeightsError> {
+        Ok(CachedWeights::look(&self.path)?)
     }
 
     /// Starts the file under a temporary name. Unfinished files that ended processes left behind are removed.

@@ -57,16 +57,6 @@ impl PackedFile {
         self.parts.table.blobs.iter().map(|blob| &blob.name[..])
     }
 
-    /// How many blobs there are.
-    pub fn len(&self) -> usize {
-        self.parts.table.blobs.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The file.
     pub fn path(&self) -> &Path {
         &self.parts.path
@@ -94,11 +84,6 @@ impl PackedFile {
         Ok(())
     }
 
-    /// Gives the memory of all mapped pages back; reading them again loads them from the file.
-    pub fn release(&self) {
-        self.parts.view.release();
-    }
-
     /// The blobs, in the order in which they were written.
     pub(super) fn blobs(&self) -> impl Iterator<Item = (&Blob, View)> {
         let parts = &*self.parts;
@@ -113,6 +98,11 @@ impl PackedFile {
         self.parts.table.is_made_from(identity)
     }
 
+    /// Whether what it was made from is where it was, and as it was.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.parts.table.is_up_to_date()
+    }
+
     /// The path of the checkpoint that it was made from, and the variant.
     pub(super) fn origin(&self) -> (&str, &str) {
         (&self.parts.table.source, &self.parts.table.variant)
@@ -123,7 +113,7 @@ impl fmt::Debug for PackedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PackedFile")
             .field("path", &self.parts.path)
-            .field("blobs", &self.len())
+            .field("blobs", &self.parts.table.blobs.len())
             .finish()
     }
 }
@@ -134,13 +124,6 @@ impl Parts {
         self.view
             .slice(start..start + blob.bytes as usize)
             .expect("the table was checked against the file")
-    }
-}
-
-impl PackedBytes {
-    /// Gives the memory of the mapped pages back; reading them again loads them from the file.
-    pub fn release(&self) {
-        self.view.release();
     }
 }
 

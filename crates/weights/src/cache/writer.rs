@@ -37,11 +37,7 @@ impl PackedWriter {
             blobs: BlobWriter {
                 file,
                 path: entry.path.clone(),
-                table: Table::new(
-                    entry.source.clone(),
-                    entry.variant.clone(),
-                    entry.identity.clone(),
-                ),
+                table: Table::new(entry.source.clone(), entry.identity.clone()),
                 names: HashSet::new(),
                 end: HEADER_BYTES as u64,
             },
@@ -78,7 +74,7 @@ impl PackedWriter {
     /// keeps it.
     ///
     /// # Errors
-    /// [`CacheError::SourceChanged`] where a file of the checkpoint changed since the entry was made, and
+    /// [`CacheError::SourceChanged`] where a file of the checkpoint changed since it was opened, and
     /// [`CacheError::DiskFull`], [`CacheError::Io`]. Nothing is left behind then.
     pub fn finish(self) -> Result<(), WeightsError> {
         let PackedWriter {
@@ -89,8 +85,9 @@ impl PackedWriter {
         let path = &entry.path;
         // Held until the file has its name, so that nobody takes it for a leftover.
         let _file = blobs.finish()?;
-        if Identity::of(&entry.files, &entry.variant)? != entry.identity {
-            return Err(CacheError::SourceChanged { path: path.clone() }.into());
+        if Identity::of(&entry.files, &entry.identity.variant)? != entry.identity {
+            let path = entry.source.into();
+            return Err(CacheError::SourceChanged { path }.into());
         }
         let renamed = temporary.persist(path).map_err(|error| error.error);
         Ok(renamed.map_err(CacheError::io(path, "write"))?)
@@ -178,6 +175,7 @@ impl BlobWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::StampedFile;
 
     #[cfg(target_os = "linux")]
     #[test]
@@ -186,7 +184,7 @@ mod tests {
         let writer = || BlobWriter {
             file: File::options().write(true).open("/dev/full").unwrap(),
             path: "/c/x.packed".into(),
-            table: Table::new("s".into(), "x".into(), identity.clone()),
+            table: Table::new("s".into(), identity.clone()),
             names: HashSet::new(),
             end: HEADER_BYTES as u64,
         };
@@ -209,9 +207,8 @@ mod tests {
         let model = dir.path().join("model");
         fs::write(&model, b"weights").unwrap();
         let cache = crate::WeightCache::at(dir.path());
-        let entry = cache
-            .entry(&model, std::slice::from_ref(&model), "x")
-            .unwrap();
+        let stamped = StampedFile::of(&model, &File::open(&model).unwrap()).unwrap();
+        let entry = cache.entry(&model, &[stamped], "x").unwrap();
         let mut writer = entry.create().unwrap();
         writer.add("a", &[1], &[1]).unwrap();
         // As a write that got half way through.

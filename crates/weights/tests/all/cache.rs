@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use percept_weights::{CacheEntry, PackedFile, WeightCache};
+use percept_weights::cache::{CacheState, StampedFile};
+use percept_weights::{CacheEntry, Checkpoint, PackedFile, WeightCache};
 use tempfile::TempDir;
 
-use crate::make::packed;
+use crate::make::{f32_tensor, packed, safetensors};
 
 /// A folder with a checkpoint of one file, and a cache.
 struct Place {
@@ -26,8 +27,7 @@ impl Place {
     }
 
     fn entry_of(&self, file: &Path) -> CacheEntry {
-        let files = [file.to_path_buf()];
-        self.cache.entry(file, &files, "int8-1").unwrap()
+        self.cache.entry(file, &[stamped(file)], "int8-1").unwrap()
     }
 
     fn entry(&self) -> CacheEntry {
@@ -42,6 +42,10 @@ impl Place {
         names.sort();
         names
     }
+}
+
+fn stamped(path: &Path) -> StampedFile {
+    StampedFile::of(path, &File::open(path).unwrap()).unwrap()
 }
 
 /// Sizes before, at and after the alignment.
@@ -77,7 +81,7 @@ fn what_was_written_is_found_again_by_name_and_shape() {
     write(&place.entry());
     let packed = place.entry().open().unwrap();
     assert_whole(&packed);
-    assert_eq!(packed.len(), SIZES.len());
+    assert_eq!(packed.names().count(), SIZES.len());
     assert_eq!(packed.names().next(), Some("layers.0.weight"));
     for (name, shape) in [
         ("layers.64.weight", &[1, 64][..]),
@@ -89,8 +93,6 @@ fn what_was_written_is_found_again_by_name_and_shape() {
         assert!(packed.get(name, shape).is_none(), "{name} {shape:?}");
     }
     let blob = packed.get("layers.1000.weight", &[1000, 1]).unwrap();
-    blob.release();
-    packed.release();
     drop((packed, place));
     assert_eq!(blob.as_ref(), bytes(1000), "a blob keeps the file open");
 }
@@ -112,7 +114,7 @@ fn a_file_without_blobs_is_a_file() {
     let place = Place::new();
     place.entry().create().unwrap().finish().unwrap();
     let packed = place.entry().open().unwrap();
-    assert!(packed.is_empty());
+    assert_eq!(packed.names().count(), 0);
     packed.verify().unwrap();
 }
 
@@ -159,6 +161,105 @@ fn a_checkpoint_that_changed_never_gets_what_was_made_before() {
     }
 }
 
+const VARIANT: &str = "int8-1";
+
+/// A Hugging Face folder whose only tensor is `value`.
+fn put_checkpoint(folder: &Path, value: f32) {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("config.json"), "{}").unwrap();
+    let weights = safetensors(&[f32_tensor("a", &[1], &[value])]);
+    let new = folder.join("new");
+    fs::write(&new, weights).unwrap();
+    fs::rename(new, folder.join("model.safetensors")).unwrap();
+}
+
+/// The tensor of a checkpoint, from the cache where it is there, as a model loads it; and why not from the cache.
+fn load(checkpoint: &Checkpoint, cache: &WeightCache) -> (Vec<u8>, Option<&'static str>) {
+    let made = checkpoint.tensors().f32("a", &[1]).unwrap()[0].to_le_bytes();
+    let entry = match cache.entry(checkpoint.path(), checkpoint.weight_files(), VARIANT) {
+        Ok(entry) => entry,
+        Err(error) => return (made.into(), Some(error.code())),
+    };
+    if let Some(packed) = entry.open() {
+        return (packed.get("a", &[1]).unwrap().as_ref().into(), None);
+    }
+    let mut writer = entry.create().unwrap();
+    writer.add("a", &[1], &made).unwrap();
+    let fault = writer.finish().err().map(|error| error.code());
+    (made.into(), fault)
+}
+
+#[test]
+fn a_checkpoint_replaced_after_it_was_opened_leaves_nothing_for_the_new_one() {
+    let place = Place::new();
+    let folder = place.dir.path().join("hf");
+    put_checkpoint(&folder, 1.0);
+    let old = Checkpoint::open(&folder).unwrap();
+    put_checkpoint(&folder, 2.0);
+    let changed = Some("cache-source-changed");
+    assert_eq!(
+        load(&old, &place.cache),
+        (1f32.to_le_bytes().into(), changed)
+    );
+    assert_eq!(place.names(), [""; 0]);
+    let open = || Checkpoint::open(&folder).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            load(&open(), &place.cache),
+            (2f32.to_le_bytes().into(), None)
+        );
+    }
+    assert_eq!(load(&old, &place.cache).1, changed, "nor takes from it");
+    let removed = open();
+    fs::remove_file(folder.join("model.safetensors")).unwrap();
+    assert_eq!(load(&removed, &place.cache).1, changed);
+}
+
+#[test]
+fn only_the_files_of_weights_count() {
+    let place = Place::new();
+    let folder = place.dir.path().join("hf");
+    put_checkpoint(&folder, 1.0);
+    let entry = || {
+        let checkpoint = Checkpoint::open(&folder).unwrap();
+        let files = checkpoint.weight_files();
+        assert_eq!(files.len(), 1);
+        place.cache.entry(&folder, files, VARIANT).unwrap()
+    };
+    write(&entry());
+    fs::write(folder.join("generation_config.json"), "{}").unwrap();
+    fs::write(folder.join("config.json"), "{\"a\": 1}").unwrap();
+    assert_whole(&entry().open().unwrap());
+}
+
+#[test]
+fn another_version_of_a_variant_is_not_used_but_replaced() {
+    let place = Place::new();
+    write(&place.entry());
+    let files = [stamped(&place.model)];
+    let newer = place.cache.entry(&place.model, &files, "int8-2").unwrap();
+    assert!(newer.open().is_none());
+    write(&newer);
+    assert_whole(&newer.open().unwrap());
+    assert!(place.entry().open().is_none());
+    assert_eq!(place.names().len(), 1);
+}
+
+#[test]
+fn what_was_made_from_a_changed_or_removed_file_is_stale() {
+    let place = Place::new();
+    write(&place.entry());
+    let state = || place.cache.list().unwrap()[0].state;
+    assert_eq!(state(), CacheState::Ready);
+    set_modified(&place.model, SystemTime::UNIX_EPOCH);
+    assert_eq!(state(), CacheState::Stale);
+    write(&place.entry());
+    assert_eq!(state(), CacheState::Ready);
+    fs::remove_file(&place.model).unwrap();
+    assert_eq!(state(), CacheState::Stale);
+    assert!(place.cache.list().unwrap()[0].is_intact());
+}
+
 #[test]
 fn variants_and_sets_of_files_have_places_of_their_own() {
     let place = Place::new();
@@ -166,7 +267,7 @@ fn variants_and_sets_of_files_have_places_of_their_own() {
     fs::write(&other, b"weights").unwrap();
     let (a, b) = (place.model.clone(), other);
     let path = |files: &[&PathBuf], variant: &str| {
-        let files: Vec<PathBuf> = files.iter().copied().cloned().collect();
+        let files: Vec<StampedFile> = files.iter().map(|file| stamped(file)).collect();
         let entry = place.cache.entry(&a, &files, variant).unwrap();
         entry.path().to_path_buf()
     };
@@ -174,10 +275,13 @@ fn variants_and_sets_of_files_have_places_of_their_own() {
     for other in [
         path(&[&b], "int8-1"),
         path(&[&a, &b], "int8-1"),
-        path(&[&a], "int8-2"),
-        path(&[], "int8-1"),
+        path(&[&a], "int4-1"),
+        path(&[&a], "int8-1-wide"),
     ] {
         assert_ne!(other, first);
+    }
+    for family in ["int8-2", "int8"] {
+        assert_eq!(path(&[&a], family), first, "replaces the old version");
     }
     assert_eq!(path(&[&a, &b], "x"), path(&[&b, &a], "x"), "in any order");
     assert_eq!(first.parent(), Some(place.cache.folder()));
@@ -416,7 +520,7 @@ fn a_file_can_take_over_what_is_intact_in_another() {
     writer.finish().unwrap();
     let new = place.entry().open().unwrap();
     new.verify().unwrap();
-    assert_eq!(new.len(), SIZES.len() - 1);
+    assert_eq!(new.names().count(), SIZES.len() - 1);
     assert!(new.get("layers.64.weight", &[64, 1]).is_none(), "damaged");
     let replaced = new.get("layers.63.weight", &[3]).unwrap();
     assert_eq!(replaced.as_ref(), [1, 2, 3]);
@@ -524,7 +628,7 @@ fn what_cannot_be_read_or_written_is_named() {
     fs::write(&file, b"").unwrap();
     let cache = WeightCache::at(file.join("weights"));
     let entry = cache
-        .entry(&place.model, std::slice::from_ref(&place.model), "x")
+        .entry(&place.model, &[stamped(&place.model)], "x")
         .unwrap();
     assert!(entry.open().is_none());
     for error in [
@@ -537,17 +641,8 @@ fn what_cannot_be_read_or_written_is_named() {
         assert!(message.contains("weights: cannot "), "{message}");
         assert!(message.contains("; check the permissions"), "{message}");
     }
-    let missing = place.dir.path().join("missing");
-    let error = place
-        .cache
-        .entry(&missing, std::slice::from_ref(&missing), "x")
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("missing: cannot read: no such file"),
-        "{error}"
-    );
+    let error = place.cache.entry(&place.model, &[], "x").unwrap_err();
+    assert_eq!(error.code(), "cache-io", "a checkpoint in memory");
 
     // A folder has taken the file's name.
     let entry = place.entry();
@@ -572,6 +667,9 @@ fn a_folder_without_permissions_is_an_error_and_a_file_without_them_is_left_alon
     let may_read = File::open(&path).is_ok();
     assert_eq!(place.entry().open().is_some(), may_read);
     assert!(path.exists(), "it may be intact");
+    let listed = &place.cache.list().unwrap()[0];
+    assert_eq!(listed.state == CacheState::Ready, may_read);
+    assert_eq!(listed.state == CacheState::Unreadable, !may_read);
     set(&path, 0o600).unwrap();
     set(place.cache.folder(), 0o000).unwrap();
     assert_eq!(place.cache.list().is_ok(), may_read);
