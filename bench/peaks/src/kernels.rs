@@ -16,6 +16,9 @@ const FRAMES: [usize; 4] = [13, 38, 175, 750];
 /// Inputs and outputs: a feed-forward step there and back, and queries, keys and values.
 const MAPS: [(usize, usize); 3] = [(1024, 4096), (4096, 1024), (1024, 3072)];
 const WIDTH: usize = 1024;
+const HEAD: usize = 128;
+const MELS: usize = 128;
+const CHANNELS: usize = 256;
 const TAPS: usize = 9;
 
 /// One kernel at one shape.
@@ -42,7 +45,156 @@ fn each_case(threads: usize, mut visit: impl FnMut(Case)) {
             visit(matmul_f32(rows, inputs, outputs));
             visit(matmul_int8(rows, inputs, outputs));
         }
+        visit(attention(rows, threads));
+        visit(quantize_normed(rows, threads));
+        visit(quantize_silu(rows, threads));
         visit(depthwise_conv1d(rows, threads));
+    }
+    visit(conv2d_first(threads));
+    visit(conv2d_depthwise(threads));
+}
+
+/// One head and one block of queries for each thread.
+fn attention(frames: usize, threads: usize) -> Case {
+    let queries = frames.min(kernels::MAX_QUERIES);
+    let table = |rows, columns| noise(kernels::Padded::layout(rows, columns).0);
+    let positions = 2 * frames - 1;
+    let (with_u, with_v) = (noise(queries * HEAD), noise(queries * HEAD));
+    let (keys, values) = (table(HEAD, frames), table(frames, HEAD));
+    let places = table(HEAD, positions);
+    let sees = |query| kernels::Visible {
+        keys: 0..frames,
+        first_position: frames - 1 - query,
+    };
+    let visible: Vec<_> = (0..queries).map(sees).collect();
+    let mut each: Vec<_> = (0..threads)
+        .map(|_| (Vec::new(), vec![0.0; queries * HEAD]))
+        .collect();
+    Case {
+        name: format!("attention {queries} of {frames} x {HEAD}"),
+        operations: threads * 3 * 2 * queries * frames * HEAD,
+        kind: Kind::F32,
+        bytes: 0,
+        run: Box::new(move || {
+            let block = kernels::HeadBlock {
+                with_u: &with_u,
+                with_v: &with_v,
+                keys: kernels::Padded::new(&keys, HEAD, frames),
+                positions: kernels::Padded::new(&places, HEAD, positions),
+                values: kernels::Padded::new(&values, frames, HEAD),
+                visible: &visible,
+            };
+            each.par_iter_mut().for_each(|(scratch, out)| {
+                kernels::relative_attention(&block, scratch, out);
+                black_box(out);
+            });
+        }),
+    }
+}
+
+/// Mean, variance, scaling, range and rounding: about twelve operations a value.
+fn quantize_normed(rows: usize, threads: usize) -> Case {
+    let (scale, shift) = (noise(WIDTH), noise(WIDTH));
+    let name = format!("layer norm and quantisation {rows} x {WIDTH}");
+    quantize(name, (rows, WIDTH), 12, threads, move |x, rows| {
+        let norm = kernels::Prologue::LayerNorm {
+            scale: &scale,
+            shift: &shift,
+            eps: 1e-5,
+        };
+        rows.quantize(x, WIDTH, norm);
+    })
+}
+
+/// An exponential of six terms, a division, range and rounding: about thirty operations a value.
+fn quantize_silu(rows: usize, threads: usize) -> Case {
+    let inner = 4 * WIDTH;
+    let name = format!("SiLU and quantisation {rows} x {inner}");
+    quantize(name, (rows, inner), 30, threads, move |x, rows| {
+        rows.quantize(x, inner, kernels::Prologue::Silu);
+    })
+}
+
+fn quantize(
+    name: String,
+    (rows, width): (usize, usize),
+    operations: usize,
+    threads: usize,
+    run: impl Fn(&[f32], &mut kernels::QuantizedRows) + Send + Sync + 'static,
+) -> Case {
+    let x = noise(rows * width);
+    let each = rows.div_ceil(threads) * width;
+    let mut quantized = vec![kernels::QuantizedRows::new(); threads];
+    Case {
+        name,
+        operations: operations * rows * width,
+        kind: Kind::F32,
+        bytes: 0,
+        run: Box::new(move || {
+            let parts = x.par_chunks(each).zip(&mut quantized);
+            parts.for_each(|(x, rows)| run(x, black_box(rows)));
+        }),
+    }
+}
+
+/// The first convolution of the subsampling, for eight encoder frames on each thread.
+fn conv2d_first(threads: usize) -> Case {
+    conv2d(
+        "first 3 x 3 convolution",
+        (MELS, 1),
+        threads,
+        kernels::conv2d_first,
+    )
+}
+
+/// The second one, on what the first leaves.
+fn conv2d_depthwise(threads: usize) -> Case {
+    let name = "depthwise 3 x 3 convolution";
+    conv2d(
+        name,
+        (MELS / 2, CHANNELS),
+        threads,
+        kernels::conv2d_depthwise,
+    )
+}
+
+type Conv2d = fn(
+    &kernels::RowWindow<'_>,
+    &[f32],
+    &[f32],
+    &kernels::Conv2dGeometry,
+    std::ops::Range<usize>,
+    &mut [f32],
+);
+
+fn conv2d(name: &str, (freqs, in_channels): (usize, usize), threads: usize, run: Conv2d) -> Case {
+    const ROWS: usize = 64;
+    let geometry = kernels::Conv2dGeometry {
+        freqs,
+        in_channels,
+        pad_before: 1,
+    };
+    let out_rows = geometry.out_len(ROWS);
+    let values = out_rows * geometry.out_freqs() * CHANNELS;
+    let (x, weights) = (noise(ROWS * freqs * in_channels), noise(9 * CHANNELS));
+    let bias = noise(CHANNELS);
+    let mut each = vec![vec![0.0; values]; threads];
+    Case {
+        name: format!("{name} {ROWS} x {freqs} x {in_channels} to {CHANNELS}"),
+        operations: threads * 2 * 9 * values,
+        kind: Kind::F32,
+        bytes: 0,
+        run: Box::new(move || {
+            let window = kernels::RowWindow {
+                data: &x,
+                first_row: 0,
+                total_rows: ROWS,
+            };
+            each.par_iter_mut().for_each(|out| {
+                run(&window, &weights, &bias, &geometry, 0..out_rows, out);
+                black_box(out);
+            });
+        }),
     }
 }
 
