@@ -28,4 +28,5 @@ pub use percept_asr::{
 pub use percept_audio as audio;
 pub use percept_kernels::{Candidate, KernelChoice, kernels};
 pub use percept_weights::{Checkpoint, Layout, WeightCache, WeightsError, cache, hub};
+pub use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use recognizer::{Error, Features, Precision, Recognizer, RecognizerOptions, Session, Stage};

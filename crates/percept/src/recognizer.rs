@@ -17,6 +17,8 @@ use crate::embedded;
 pub struct RecognizerOptions {
     /// Threads that compute; as many as the machine has cores where it is `None`. Results do not depend on it.
     pub threads: Option<usize>,
+    /// The threads themselves, in place of `threads`: recognisers that share a pool do not crowd each other out.
+    pub pool: Option<Arc<ThreadPool>>,
     /// The arithmetic of the weights.
     pub precision: Precision,
     /// Where 8-bit weights are kept, so that the next start is quick; nothing is written where it is `None`.
@@ -135,13 +137,10 @@ impl Recognizer {
         checkpoint: Checkpoint,
         options: &RecognizerOptions,
     ) -> Result<Self, Error> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = options.threads.unwrap_or(cores).max(1);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|n| format!("percept-{n}"))
-            .build()
-            .map_err(|source| Error::Threads { threads, source })?;
+        let pool = match &options.pool {
+            Some(pool) => Arc::clone(pool),
+            None => Arc::new(new_pool(options.threads)?),
+        };
         let options = ModelOptions {
             decoder: options.decoder,
             confidence: options.confidence,
@@ -157,7 +156,7 @@ impl Recognizer {
         let model = pool.install(|| Model::load(checkpoint, options))?;
         Ok(Recognizer {
             model: Arc::new(model),
-            pool: Arc::new(pool),
+            pool,
         })
     }
 
@@ -242,6 +241,17 @@ impl Recognizer {
             data,
         })
     }
+}
+
+/// As many threads as were asked for, or as the machine has cores.
+fn new_pool(threads: Option<usize>) -> Result<ThreadPool, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or(cores).max(1);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|n| format!("percept-{n}"))
+        .build()
+        .map_err(|source| Error::Threads { threads, source })
 }
 
 /// One recording on its way through a [`Recognizer`]. Any way of cutting it into pushes gives the same transcript, and

@@ -114,6 +114,24 @@ fn threads_and_batches_do_not_change_a_transcript() {
 }
 
 #[test]
+fn recognisers_that_share_a_pool_say_the_same() {
+    let pool = percept::ThreadPoolBuilder::new().num_threads(2).build();
+    let mut options = RecognizerOptions::default();
+    options.pool = Some(std::sync::Arc::new(pool.expect("a pool")));
+    let both = [0, 1].map(|_| Recognizer::embedded(&options).expect("the built-in model loads"));
+    let (_, pcm, text) = samples().remove(0);
+    std::thread::scope(|scope| {
+        let said = both
+            .each_ref()
+            .map(|one| scope.spawn(|| one.transcribe(&pcm)));
+        for (one, said) in both.iter().zip(said) {
+            let said = said.join().expect("no panic").expect("finite samples");
+            assert_eq!((one.threads(), said.text), (2, text.clone()));
+        }
+    });
+}
+
+#[test]
 fn eight_bits_read_the_samples_as_32_do() {
     let recognizer = recognizer_in(Precision::Int8, 2);
     for (path, pcm, text) in samples() {
