@@ -395,3 +395,40 @@ fn cached_weights_give_the_same_bits() {
         assert!(without == first && first == second, "{}", case.name());
     }
 }
+
+#[test]
+fn a_checkpoint_replaced_while_it_is_open_leaves_no_wrong_weights() {
+    let cases = cases();
+    let source = cases.iter().find_map(Case::model).expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).expect("a new folder");
+    for entry in std::fs::read_dir(&source).expect("a checkpoint") {
+        let path = entry.expect("a readable folder").path();
+        let name = path.file_name().expect("a file");
+        std::fs::copy(&path, model.join(name)).expect("a copy");
+    }
+    let weights = model.join("model.safetensors");
+    let cache = WeightCache::at(folder.path().join("cache"));
+    let options = |is_cached: bool| ModelOptions {
+        weight_cache: is_cached.then(|| cache.clone()),
+        ..in_precision(Precision::Int8)
+    };
+    let pcm = cases[0].expect().utterances[0].pcm();
+
+    let opened = Checkpoint::open(&model).expect("a checkpoint");
+    let mut bytes = std::fs::read(&weights).expect("its weights");
+    let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    for value in bytes[8 + header..].chunks_exact_mut(4) {
+        value[2] ^= 0x20; // a bit of the fraction
+    }
+    let other = model.join("other");
+    std::fs::write(&other, bytes).expect("other weights");
+    std::fs::rename(&other, &weights).expect("a swap");
+
+    let old = Model::load(opened, options(true)).expect("the weights that were opened");
+    assert!(old.cache_fault().is_some());
+    let new = load(&model, options(true)).encode(&[&pcm]).0;
+    assert!(new == load(&model, options(false)).encode(&[&pcm]).0);
+    assert!(new != old.encode(&[&pcm]).0);
+}
