@@ -84,6 +84,28 @@ impl Model {
     /// # Errors
     /// [`ModelError::NotFinite`] at the first sample of any recording that is no number.
     pub fn transcribe(&self, recordings: &[&[f32]]) -> Result<Vec<Transcript>, ModelError> {
+        self.transcribe_observed(recordings, &mut |_| {})
+    }
+
+    /// Recognises a recording and says where the time went.
+    ///
+    /// # Errors
+    /// As [`Model::transcribe`].
+    pub fn profile(&self, pcm: &[f32]) -> Result<Profile, ModelError> {
+        let mut clock = Clock::start();
+        let mut said = self.transcribe_observed(&[pcm], &mut |stage| clock.lap(stage))?;
+        Ok(Profile {
+            stages: clock.stages(),
+            transcript: said.remove(0),
+        })
+    }
+
+    /// `after` hears of each stage that has ended.
+    fn transcribe_observed(
+        &self,
+        recordings: &[&[f32]],
+        after: &mut dyn FnMut(Stage),
+    ) -> Result<Vec<Transcript>, ModelError> {
         for pcm in recordings {
             if let Some(at) = pcm.iter().position(|v| !v.is_finite()) {
                 return Err(ModelError::NotFinite {
@@ -104,47 +126,15 @@ impl Model {
                         stream.windower.end();
                     }
                 }
-                run(
-                    self,
-                    &mut streams.iter_mut().collect::<Vec<_>>(),
-                    &mut |_| {},
-                );
+                run(self, &mut streams.iter_mut().collect::<Vec<_>>(), after);
             }
             for mut stream in streams {
                 stream.windower.end();
-                run(self, &mut [&mut stream], &mut |_| {});
+                run(self, &mut [&mut stream], after);
                 transcripts.push(stream.transcript(self));
             }
         }
         Ok(transcripts)
-    }
-}
-
-impl Model {
-    /// Recognises a recording and says where the time went.
-    ///
-    /// # Errors
-    /// As [`Model::transcribe`].
-    pub fn profile(&self, pcm: &[f32]) -> Result<Profile, ModelError> {
-        if let Some(at) = pcm.iter().position(|v| !v.is_finite()) {
-            let seconds = at as f64 / f64::from(self.sample_rate());
-            return Err(ModelError::NotFinite { seconds });
-        }
-        let mut stream = Stream::new(self);
-        let mut clock = Clock::start();
-        let mut rest = pcm;
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(stream.windower.room()));
-            stream.windower.push(now);
-            rest = later;
-            run(self, &mut [&mut stream], &mut |stage| clock.lap(stage));
-        }
-        stream.windower.end();
-        run(self, &mut [&mut stream], &mut |stage| clock.lap(stage));
-        Ok(Profile {
-            stages: clock.stages(),
-            transcript: stream.transcript(self),
-        })
     }
 }
 

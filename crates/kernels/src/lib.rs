@@ -2,7 +2,7 @@
 //!
 //! Every function works on plain `f32` slices in C order and picks the widest instruction set of the CPU at run time.
 //! Lengths are checked in release builds too. A result never depends on alignment, on the thread count, or on how many
-//! other rows a call holds: products always run over prepacked or freshly packed weights, never through a one-row path.
+//! other rows a call holds: products always run over packed weights, never through a one-row path.
 //! Each kernel has a plain loop in [`mod@reference`] that the tests hold it to, on every instruction set this CPU has.
 //!
 //! ```
