@@ -19,13 +19,25 @@ def encoder(result: dict) -> str:
     return bars_of(title, groups, "ms")
 
 
+def streams(result: dict) -> str:
+    """The result of streams.py: a group of bars for each mode."""
+    groups = {
+        f"{mode}, {facts['latency_s']:.3g} s": {
+            name: (engine.get("live") or engine["simulated"])["streams"] for name, engine in facts["engines"].items()
+        }
+        for mode, facts in result["modes"].items()
+    }
+    title = f"Streams in real time, {result['layers']} layers, {result['threads']} threads (more is better)"
+    return bars_of(title, groups, "streams")
+
+
 def bars_of(title: str, groups: dict[str, dict[str, float]], unit: str) -> str:
     """`groups` is {group: {name: value}}; each group has its own scale, so short windows stay readable."""
     parts, y = [], 44
     for group, values in groups.items():
         parts.append(f'<text x="12" y="{y + 14}" font-weight="bold">{escape(group)}</text>')
         y += 24
-        longest = max(values.values())
+        longest = max(values.values()) or 1
         for name, value in sorted(values.items(), key=lambda item: item[1]):
             length = (WIDTH - LEFT - 110) * value / longest
             colour = COLOURS.get(name.split("-")[0], OTHERS)

@@ -33,6 +33,13 @@ def build(folder: Path, layers: int, seed: int) -> None:
             vocab_size=VOCABULARY + 1, blank_token_id=VOCABULARY, pad_token_id=1, encoder_config=encoder.to_dict()
         )
     ).eval()
+    initialise(model, seed)
+    model.save_pretrained(folder)
+    ParakeetProcessor(ParakeetFeatureExtractor(feature_size=MELS), tokenizer(), decoder_type="tdt").save_pretrained(folder)
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int) -> None:
     torch.manual_seed(seed)
     for module in model.modules():
         if hasattr(module, "reset_parameters"):
@@ -44,8 +51,6 @@ def build(folder: Path, layers: int, seed: int) -> None:
             module.running_mean.normal_(0.0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     model.decoder.embedding.weight[VOCABULARY] = 0.0
-    model.save_pretrained(folder)
-    ParakeetProcessor(ParakeetFeatureExtractor(feature_size=MELS), tokenizer(), decoder_type="tdt").save_pretrained(folder)
 
 
 def tokenizer() -> ParakeetTokenizer:
@@ -101,12 +106,20 @@ def quantize(path: Path, quantized: Path) -> None:
     quantize_dynamic(path, quantized, use_external_data_format=True, **options)
 
 
-def features(seconds: float, seed: int) -> np.ndarray:
-    """Normalised log-mel features of noise that comes and goes, `[floor(samples / 160), mels]`."""
+def pcm(seconds: float, seed: int) -> np.ndarray:
+    """Noise that comes and goes, mono f32 at 16 kHz."""
     samples = int(seconds * 16_000)
     rng = np.random.default_rng(seed)
     loudness = 0.02 + 0.1 * np.sin(np.arange(samples) * 2 * np.pi * 3.0 / 16_000) ** 2
-    pcm = (loudness * rng.normal(size=samples)).astype(np.float32)
-    extractor = ParakeetFeatureExtractor(feature_size=MELS)
-    frames = extractor([pcm], sampling_rate=16_000, return_tensors="pt")["input_features"][0]
-    return frames[: samples // 160].numpy()
+    return (loudness * rng.normal(size=samples)).astype(np.float32)
+
+
+def mel(extractor, audio: np.ndarray) -> np.ndarray:
+    """What an extractor of `transformers` makes of it, `[floor(samples / 160), mels]`."""
+    frames = extractor([audio], sampling_rate=16_000, return_tensors="pt")["input_features"][0]
+    return frames[: len(audio) // 160].numpy()
+
+
+def features(seconds: float, seed: int) -> np.ndarray:
+    """Normalised log-mel features of the bench's audio."""
+    return mel(ParakeetFeatureExtractor(feature_size=MELS), pcm(seconds, seed))

@@ -101,8 +101,11 @@ def prepare(out: Path, layers: int, seed: int, lengths: list[Length], names: lis
         checkpoint.features(length.seconds, seed).astype("<f4").tofile(length.piece(out).features)
 
 
+def versions(packages: tuple[str, ...] = ("torch", "transformers", "onnxruntime")) -> dict:
+    return {name: importlib.metadata.version(name) for name in packages}
+
+
 def setup(arguments: argparse.Namespace, names: list[str]) -> dict:
-    packages = ["torch", "transformers", "onnxruntime"]
     rten = re.search(r'name = "rten"\nversion = "([^"]+)"', (HERE / "Cargo.lock").read_text())
     return {
         "what": "FastConformer encoder, d 1024, random weights, features in, frames out",
@@ -111,7 +114,7 @@ def setup(arguments: argparse.Namespace, names: list[str]) -> dict:
         "rounds": arguments.rounds,
         "seed": arguments.seed,
         "cpu": cpu(),
-        "versions": {name: importlib.metadata.version(name) for name in packages} | {"rten": rten and rten[1]},
+        "versions": versions() | {"rten": rten and rten[1]},
         "quantization": {"onnxruntime.quantization.quantize_dynamic": checkpoint.QUANTIZATION},
         "order": names,
     }
@@ -155,12 +158,16 @@ def interleaved(peers: list[Peer], warm: Piece, piece: Piece, rounds: int) -> di
     """In every round each peer runs `warm`, its caches being cold after the others' turns, and `piece`, which counts."""
     times = {peer.name: [] for peer in peers}
     for index in range(rounds):
-        turn = index % len(peers)
-        for peer in peers[turn:] + peers[:turn]:
+        for peer in rotated(peers, index):
             time.sleep(REST_S)
             peer.run(warm)
             times[peer.name].append(round(peer.run(piece), 3))
     return times
+
+
+def rotated(peers: list, turn: int) -> list:
+    turn %= len(peers)
+    return peers[turn:] + peers[:turn]
 
 
 def summary(values: list[float]) -> dict:

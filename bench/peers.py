@@ -1,5 +1,6 @@
 """The engines: each in a process of its own, driven line by line so that all of them can be timed in turn."""
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,16 @@ def released(program: str) -> Path:
 def environment(threads: int) -> dict[str, str]:
     count = str(threads)
     return os.environ | {"RTEN_NUM_THREADS": count, "RAYON_NUM_THREADS": count, "OMP_NUM_THREADS": count}
+
+
+def spawn(command: list, threads: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(threads),
+    )
 
 
 @dataclass(frozen=True)
@@ -54,13 +65,7 @@ class Peer:
             "percept": [released("percept-peer"), out / "model", arithmetic],
         }[engine]
         start = time.perf_counter()
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment(threads),
-        )
+        process = spawn(command, threads)
         peer = cls(name, process, 0.0)
         if peer.answer() != "ready":
             raise SystemExit(f"{name} did not start")
@@ -90,6 +95,42 @@ class Peer:
             return {}
         sizes = (("peak", "VmHWM"), ("resident", "VmRSS"))
         return {key: round(int(fields[field][0]) * 1024 / 1e6, 1) for key, field in sizes}
+
+    def stop(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@dataclass
+class Asked:
+    """An engine that answers lines of JSON with lines of JSON."""
+
+    name: str
+    process: subprocess.Popen
+
+    @classmethod
+    def start(cls, name: str, model: Path, out: Path, threads: int) -> "Asked":
+        """`out` holds the exports of `model` and the audio."""
+        engine, arithmetic = name.split("-")
+        command = {
+            "percept": [released("stream-peer"), model, arithmetic, out / "pcm.f32"],
+            "ort": [sys.executable, HERE / "ort_streams.py", name, out, threads],
+        }[engine]
+        peer = cls(name, spawn(command, threads))
+        if peer.answer() != "ready":
+            raise SystemExit(f"{name} did not start")
+        return peer
+
+    def answer(self) -> dict | str:
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} ended early (status {self.process.wait()}); was there memory enough?")
+        return json.loads(line)
+
+    def ask(self, request: dict) -> dict:
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
 
     def stop(self) -> None:
         self.process.stdin.close()

@@ -1,8 +1,8 @@
-"""The README's table, from the result of encoder.py.
+"""The README's tables, from the results of encoder.py and streams.py.
 
-    python table.py [RESULT.json]            prints it
-    python table.py --write [RESULT.json]    puts it between the two markers in the README
-    python table.py --check [RESULT.json]    fails if the README says something else
+    python table.py [RESULT.json ...]            prints them
+    python table.py --write [RESULT.json ...]    puts each between its two markers in the README
+    python table.py --check [RESULT.json ...]    fails if the README says something else
 """
 
 import argparse
@@ -12,6 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- bench:begin, made by bench/table.py -->", "<!-- bench:end -->"
+STREAMS_BEGIN, STREAMS_END = "<!-- streams:begin, made by bench/table.py -->", "<!-- streams:end -->"
+RESULTS = ("results/encoder.json", "results/streams.json")
 ENGINES = {"percept": "Percept", "rten": "rten", "ort": "ONNX Runtime", "torch": "torch"}
 YARDSTICK = "percept-"
 
@@ -93,36 +95,47 @@ def footnote(result: dict, yardstick: str, has_errors: bool) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("result", type=Path, nargs="?", default=HERE / "results" / "encoder.json")
+    parser.add_argument("results", type=Path, nargs="*", help="by default those in results/")
     parser.add_argument("--readme", type=Path, default=HERE.parent / "README.md")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--write", action="store_true")
     choice.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    made = markdown(json.loads(arguments.result.read_text()))
+    paths = arguments.results or [path for path in map(HERE.joinpath, RESULTS) if path.exists()]
     if not (arguments.write or arguments.check):
-        print(made, end="")
+        print("\n".join(made_of(json.loads(path.read_text()))[0] for path in paths), end="")
         return 0
     readme = arguments.readme.read_text()
+    filled = readme
     try:
-        filled = fill(readme, made)
+        for path in paths:
+            filled = fill(filled, *made_of(json.loads(path.read_text())))
     except ValueError as fault:
         print(f"{arguments.readme}: {fault}", file=sys.stderr)
         return 1
     if arguments.write:
         arguments.readme.write_text(filled)
     elif filled != readme:
-        print(f"{arguments.readme}: not the table of {arguments.result}; run: table.py --write", file=sys.stderr)
+        print(f"{arguments.readme}: not the tables of the results; run: table.py --write", file=sys.stderr)
         return 1
     return 0
 
 
-def fill(readme: str, made: str) -> str:
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise ValueError(f"expected the lines `{BEGIN}` and `{END}` once each")
-    before, rest = readme.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{made}{END}{after}"
+def made_of(result: dict) -> tuple[str, str, str]:
+    """The table and its markers."""
+    if "modes" in result:
+        import stream_table  # which needs the parts of this file
+
+        return stream_table.markdown(result), STREAMS_BEGIN, STREAMS_END
+    return markdown(result), BEGIN, END
+
+
+def fill(readme: str, made: str, begin: str = BEGIN, end: str = END) -> str:
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise ValueError(f"expected the lines `{begin}` and `{end}` once each")
+    before, rest = readme.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{made}{end}{after}"
 
 
 if __name__ == "__main__":

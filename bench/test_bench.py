@@ -7,8 +7,11 @@ import unittest
 import chart
 import compare
 import noise
+import stream_table
 import table
+import virtual
 import work
+from modes import MODES
 
 ROUNDS = 7
 
@@ -104,6 +107,78 @@ class Table(unittest.TestCase):
         drawn = chart.encoder(result(random.Random(6), 160.0))
         for name in ("percept int8", "ort f32", "limit int8"):
             self.assertIn(f">{name}</text>", drawn)
+
+
+class Virtual(unittest.TestCase):
+    """A clock that only work moves forward."""
+
+    def run_with(self, streams: int, step_s: float, each_s: float = 0.0, seconds: float = 60.0) -> virtual.Outcome:
+        return virtual.serve(virtual.Load(streams, 0.5, seconds, 8), lambda batch: step_s + each_s * len(batch))
+
+    def test_as_many_streams_are_held_as_there_is_time_for(self):
+        for each_s in (0.01, 0.1):
+            fit = int(0.5 / each_s)
+            self.assertTrue(self.run_with(fit, 0.0, each_s * 0.99).held, each_s)
+            self.assertFalse(self.run_with(fit + 1, 0.0, each_s, seconds=600.0).held, each_s)
+
+    def test_a_stream_alone_is_as_late_as_its_step_is_long(self):
+        outcome = self.run_with(1, 0.02)
+        self.assertTrue(outcome.held)
+        self.assertAlmostEqual(virtual.quantile(outcome.lags_ms, 0.99), 20.0, places=3)
+        self.assertAlmostEqual(outcome.busy, 0.04, delta=0.001)
+
+    def test_every_step_of_every_stream_is_done(self):
+        outcome = self.run_with(9, 0.01)
+        self.assertEqual(len(outcome.lags_ms), 9 * 120)
+
+    def test_a_fuller_engine_makes_larger_batches(self):
+        sizes = [self.run_with(streams, 0.05).mean_batch for streams in (1, 10, 40)]
+        self.assertEqual(sizes, sorted(sizes))
+        self.assertGreater(sizes[-1], 3.0)
+
+    def test_the_capacity_is_that_of_the_costs(self):
+        costs = {1: [10.0] * 5, 2: [15.0] * 5, 4: [20.0] * 5}
+        held, outcome = virtual.capacity(costs, 0.5, 600.0)
+        self.assertAlmostEqual(held, 100, delta=1)
+        self.assertTrue(outcome.held)
+        self.assertEqual(virtual.Costs(costs).largest_batch(), 4)
+        self.assertAlmostEqual(virtual.Costs(costs).seconds([1, 2, 3]), 0.0175)
+
+    def test_an_engine_that_is_too_slow_for_one_holds_none(self):
+        self.assertEqual(virtual.capacity({1: [600.0]}, 0.5, 600.0)[0], 0)
+
+    def test_live_runs_go_down_until_one_is_held(self):
+        self.assertEqual(virtual.highest(100, lambda n: {"streams": n, "held": n <= 91})["streams"], 91)
+        self.assertEqual(virtual.highest(2, lambda n: {"streams": n, "held": False})["streams"], 1)
+
+
+def stream_result() -> dict:
+    def engine(streams: int, ms: float) -> dict:
+        found = {"streams": streams, "held": True, "lag_p50_ms": 2 * ms, "lag_p99_ms": 5 * ms, "seconds": 600.0}
+        return {"step_p50_ms": ms, "step_p99_ms": 1.2 * ms, "tokens_per_second": 4.1, "simulated": found, "live": found}
+
+    engines = {"percept-int8": engine(12, 160.0), "ort-int8": engine(4, 530.0)}
+    modes = {mode.name: {"latency_s": mode.latency_s, "engines": engines} for mode in MODES.values()}
+    modes["10-2-2"]["volatile_share"] = 0.031
+    return {"layers": 24, "threads": 2, "cpu": "a CPU", "order": list(engines), "modes": modes}
+
+
+class Streams(unittest.TestCase):
+    def test_every_mode_has_a_row_and_ratios_are_to_ours(self):
+        made = stream_table.markdown(stream_result())
+        rows = [line for line in made.splitlines() if line.startswith("|")]
+        self.assertEqual(len(rows), 2 + len(MODES))
+        self.assertTrue(all(row.count("|") == rows[0].count("|") for row in rows), made)
+        self.assertRegex(rows[2], r"10-2-2 \| 4 s \| 12 \| 4 \(÷3.0\) \| 320 ms / 800 ms")
+        self.assertIn("530 ms (×3.31)", rows[2])
+        self.assertIn("+3.1 %", made)
+
+    def test_theory_is_chunk_and_right_context(self):
+        self.assertEqual([mode.latency_s for mode in MODES.values()], [4.0, 1.12, 0.56, 0.16, 0.08])
+
+    def test_the_chart_shows_every_engine(self):
+        drawn = chart.streams(stream_result())
+        self.assertEqual(drawn.count(">ort int8</text>"), len(MODES))
 
 
 class Work(unittest.TestCase):

@@ -363,15 +363,21 @@ def tenth_symbols(frames: list[int]) -> list[bool]:
     return [frames[max(i - 9, 0) : i + 1] == [frame] * 10 for i, frame in enumerate(frames)]
 
 
-def dump(value, indent: int = 0) -> str:
-    """JSON with one key a line and lists of plain values on one line."""
+def dump(value, indent: int = 0, flat: tuple[str, ...] = ()) -> str:
+    """JSON with one key a line and lists of plain values on one line; items of the lists named `flat` are lines too."""
     pad = " " * (indent + 2)
     if isinstance(value, dict):
-        rows = [f"{pad}{json.dumps(k)}: {dump(v, indent + 2)}" for k, v in value.items()]
+        rows = [f"{pad}{json.dumps(k)}: {dump_items(k, v, indent + 2, flat)}" for k, v in value.items()]
         return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return "[\n" + ",\n".join(pad + dump(item, indent + 2) for item in value) + "\n" + " " * indent + "]"
+        return "[\n" + ",\n".join(pad + dump(item, indent + 2, flat) for item in value) + "\n" + " " * indent + "]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def dump_items(key: str, value, indent: int, flat: tuple[str, ...]) -> str:
+    if key not in flat:
+        return dump(value, indent, flat)
+    return "[\n" + ",\n".join(" " * (indent + 2) + json.dumps(item) for item in value) + "\n" + " " * indent + "]"
 
 
 if __name__ == "__main__":

@@ -226,3 +226,14 @@ def write(path: Path, spec, model, extractor, sentencepiece: bytes, ctc_head=Non
             tar.addfile(entry, io.BytesIO(data))
     data = packed.getvalue()
     path.write_bytes(gzip.compress(data, mtime=0) if spec.nemo == "gzip" else data)
+
+
+def restyle(source: Path, target: Path, attention: str) -> None:
+    """A copy of a plain `.nemo` whose configuration names another style of attention."""
+    with tarfile.open(source) as old, tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as new:
+        for member in old:
+            data = old.extractfile(member).read()
+            if member.name.endswith("model_config.yaml"):
+                data = data.replace(b"att_context_style: regular", f"att_context_style: {attention}".encode())
+                member.size = len(data)
+            new.addfile(member, io.BytesIO(data))

@@ -1,5 +1,9 @@
 //! The FastConformer encoder: mel frames to encoder frames.
 
+mod stream;
+
+use std::sync::{Arc, Mutex};
+
 use percept_nn::{
     AttentionMask, AttentionShape, Bias, ConvModule, ConvShape, FeedForward, Items, LayerNorm,
     Loader, PositionCache, RelPosAttention, RelativePositions, Subsampling,
@@ -8,6 +12,7 @@ use percept_weights::{Tensors, WeightsError};
 use rayon::prelude::*;
 
 use crate::config::EncoderConfig;
+pub(crate) use stream::{EncoderState, MelTail, StreamGeometry};
 
 /// Subsampling and Conformer layers. Immutable; shared by every stream.
 #[derive(Debug)]
@@ -16,6 +21,8 @@ pub struct FastConformer {
     subsampling: Subsampling,
     layers: Vec<Layer>,
     positions: PositionCache,
+    /// What streams with each right context share; made when the first of them begins.
+    geometries: Mutex<Vec<Arc<StreamGeometry>>>,
 }
 
 /// Values of projected positions that are kept. At 24 layers of 1024 channels they reach 82 s to either side.
@@ -63,6 +70,7 @@ impl FastConformer {
             subsampling,
             layers,
             positions: PositionCache::new(POSITION_VALUES),
+            geometries: Mutex::default(),
         })
     }
 
@@ -90,20 +98,39 @@ impl FastConformer {
         mel: &[f32],
         items: &Items,
         mask: &AttentionMask,
-        mut observe: impl FnMut(Step, usize, &[f32]),
+        observe: impl FnMut(Step, usize, &[f32]),
     ) -> (Vec<f32>, Items) {
-        let (mut x, items) = self.subsampling.forward(mel, items);
-        if self.config.input_scale != 1.0 {
-            for v in &mut x {
-                *v *= self.config.input_scale;
-            }
-        }
-        observe(Step::Subsampling, 0, &x);
-        if items.total() == 0 {
-            return (x, items);
-        }
-        let (back, ahead) = mask.reach(items.longest());
+        let mut out = Encoded::default();
+        self.encode_into(mel, items, |_| *mask, &mut out, observe);
+        (out.frames, out.items)
+    }
+
+    /// As [`FastConformer::encode_observed`] with a mask for each item, in memory that is reused.
+    pub(crate) fn encode_into(
+        &self,
+        mel: &[f32],
+        mel_items: &Items,
+        mask: impl Fn(usize) -> AttentionMask + Sync,
+        out: &mut Encoded,
+        mut observe: impl FnMut(Step, usize, &[f32]),
+    ) {
         let (width, layers) = (self.config.width(), self.layers.len());
+        out.clear();
+        for item in mel_items.ranges() {
+            out.items.push(self.subsampling.out_frames(item.len()));
+        }
+        let (x, items) = out.make_room(width);
+        self.subsampling.forward(mel, mel_items, items, x);
+        self.scale_input(x);
+        observe(Step::Subsampling, 0, x);
+        if items.total() == 0 {
+            return;
+        }
+        let reaches = items.ranges().enumerate();
+        let (back, ahead) = reaches.fold((0, 0), |(back, ahead), (n, item)| {
+            let reach = mask(n).reach(item.len());
+            (back.max(reach.0), ahead.max(reach.1))
+        });
         let kept = self
             .positions
             .reaching((back, ahead), (layers, width), |n, encodings| {
@@ -115,8 +142,8 @@ impl FastConformer {
             None => Some(RelativePositions::new(back, ahead, width)),
         };
         for (n, layer) in self.layers.iter().enumerate() {
-            layer.first.forward(&mut x, None);
-            observe(Step::FeedForward, n, &x);
+            layer.first.forward(x, None);
+            observe(Step::FeedForward, n, x);
             let projected;
             let positions = match (&kept, &encodings) {
                 (Some(kept), _) => kept.layer(n),
@@ -126,14 +153,42 @@ impl FastConformer {
                 }
                 (None, None) => unreachable!("positions are kept or encoded"),
             };
-            layer.attention.forward(&mut x, &items, mask, positions);
-            observe(Step::Attention, n, &x);
-            layer.convolution.forward(&mut x, &items);
-            observe(Step::Convolution, n, &x);
-            layer.second.forward(&mut x, Some(&layer.norm));
-            observe(Step::FeedForward, n, &x);
+            layer.attention.forward(x, items, &mask, positions);
+            observe(Step::Attention, n, x);
+            layer.convolution.forward(x, items);
+            observe(Step::Convolution, n, x);
+            layer.second.forward(x, Some(&layer.norm));
+            observe(Step::FeedForward, n, x);
         }
-        (x, items)
+    }
+
+    fn scale_input(&self, x: &mut [f32]) {
+        if self.config.input_scale != 1.0 {
+            for v in x {
+                *v *= self.config.input_scale;
+            }
+        }
+    }
+}
+
+/// Encoder frames of a ragged batch, in memory that is reused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encoded {
+    /// `[items.total(), width]`
+    pub(crate) frames: Vec<f32>,
+    pub(crate) items: Items,
+}
+
+impl Encoded {
+    pub(crate) fn clear(&mut self) {
+        self.frames.clear();
+        self.items.clear();
+    }
+
+    /// Room for the frames of all items.
+    fn make_room(&mut self, width: usize) -> (&mut [f32], &Items) {
+        self.frames.resize(self.items.total() * width, 0.0);
+        (&mut self.frames, &self.items)
     }
 }
 

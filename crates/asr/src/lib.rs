@@ -19,6 +19,7 @@ mod profile;
 mod prompt;
 mod search;
 mod session;
+mod stream;
 mod text;
 mod timing;
 mod transcript;
@@ -35,6 +36,17 @@ pub use percept_nn::Precision;
 pub use profile::{Profile, StageTime};
 pub use search::{CtcState, CtcStream, EmittedToken, TransducerStream};
 pub use session::Session;
+pub use stream::{AdaptiveContext, AdaptiveError};
+pub use stream::{AudioProducer, RingOptions, StreamingParakeetTdt, TokenConsumer, TokenResult};
+pub use stream::{
+    ContextConfig, ContextError, ContextPart, ContextWarning, Endpoint, EndpointCause,
+    EndpointRules, Histogram, Preset, StreamMetrics, UnknownPreset,
+};
+pub use stream::{Next, Scheduler, SchedulerError, SchedulerOptions, StreamId};
+pub use stream::{
+    StepMemory, StepReport, Stream, StreamError, StreamEvent, StreamMode, StreamOptions,
+    StreamState,
+};
 pub use text::{Detokenizer, Role, text};
 pub use transcript::{Segment, Token, Transcript, TranscriptContext, Word};
 pub use transducer::{

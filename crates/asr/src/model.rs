@@ -16,8 +16,8 @@ use crate::ctc::CtcHead;
 use crate::encoder::FastConformer;
 use crate::error::ModelError;
 use crate::names::{hugging_face_name, nemo_name};
-use crate::profile::Stage;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, PromptMemory};
+use crate::text::{Role, WORD_MARK};
 use crate::transducer::Transducer;
 use crate::windows::WindowPolicy;
 
@@ -70,6 +70,8 @@ pub struct Model {
     prompt: Option<(Prompt, usize)>,
     head: Head,
     vocabulary: Vocabulary,
+    token_texts: Vec<Arc<str>>,
+    no_text: Arc<str>,
     policy: WindowPolicy,
     parameters: usize,
     precision: Precision,
@@ -183,6 +185,8 @@ impl Model {
             cache_fault,
             prompt,
             head,
+            token_texts: token_texts(&vocabulary),
+            no_text: Arc::from(""),
             vocabulary,
             policy: WindowPolicy::for_pieces_of(frames.round() as usize, grid),
             parameters: tensors.parameters(),
@@ -286,24 +290,21 @@ impl Model {
         &self.encoder
     }
 
-    /// What the head sees: the encoder's output, conditioned on the language where the model takes one.
-    ///
-    /// `after` hears of each stage that has ended.
-    pub(crate) fn encode_for_head(
-        &self,
-        pieces: &[&[f32]],
-        after: &mut dyn FnMut(Stage),
-    ) -> (Vec<f32>, Items) {
-        let (mel, items) = self.mel(pieces);
-        after(Stage::Mel);
-        let mask = &self.config.encoder.mask;
-        let (mut frames, items) = self
-            .encoder
-            .encode_observed(&mel, &items, mask, |step, _, _| after(Stage::Encoder(step)));
+    pub(crate) fn front_end(&self) -> &Arc<MelFrontEnd> {
+        &self.front_end
+    }
+
+    /// Makes encoder frames `[T, width]` what the head sees: conditioned on the language where the model takes one.
+    pub(crate) fn condition(&self, frames: &mut [f32], memory: &mut PromptMemory) {
         if let Some((prompt, slot)) = &self.prompt {
-            prompt.apply(&mut frames, *slot);
+            prompt.apply(frames, *slot, memory);
         }
-        (frames, items)
+    }
+
+    /// What a token adds to the text: a space for `▁`, nothing for marks, control tokens and ids without a piece. A byte
+    /// of a character that takes several is U+FFFD here; [`Detokenizer`](crate::Detokenizer) puts them together.
+    pub fn token_text(&self, id: u32) -> &Arc<str> {
+        self.token_texts.get(id as usize).unwrap_or(&self.no_text)
     }
 }
 
@@ -444,6 +445,18 @@ fn vocabulary(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Vocabular
         }
     }
     Ok(vocabulary)
+}
+
+/// What each token adds to a text.
+fn token_texts(vocabulary: &Vocabulary) -> Vec<Arc<str>> {
+    let ids = 0..vocabulary.len() as u32;
+    let text = |id| match Role::of(vocabulary, id) {
+        Role::Text(piece) => Arc::from(piece.replace(WORD_MARK, " ")),
+        Role::Byte(byte) if byte.is_ascii() => Arc::from(char::from(byte).to_string()),
+        Role::Byte(_) => Arc::from(char::REPLACEMENT_CHARACTER.to_string()),
+        _ => Arc::from(""),
+    };
+    ids.map(text).collect()
 }
 
 /// The front end, with the checkpoint's own window and filterbank where it carries them.

@@ -38,19 +38,27 @@ impl Prompt {
     }
 
     /// Conditions `frames` `[T, width]` on the language in `slot`.
-    pub(crate) fn apply(&self, frames: &mut [f32], slot: usize) {
+    pub(crate) fn apply(&self, frames: &mut [f32], slot: usize, memory: &mut PromptMemory) {
         let width = self.second.outputs();
+        let PromptMemory { widened, hidden } = memory;
         // Bounds the memory of the widened frames.
         for block in frames.chunks_mut(256 * width) {
-            let mut widened = Vec::with_capacity(block.len() / width * (width + self.slots));
+            widened.clear();
             for frame in block.chunks_exact(width) {
                 widened.extend_from_slice(frame);
                 widened.extend((0..self.slots).map(|s| if s == slot { 1.0 } else { 0.0 }));
             }
-            let mut hidden = vec![0.0; block.len() / width * self.first.outputs()];
-            self.first.forward(&widened, &mut hidden);
-            relu(&mut hidden);
-            self.second.forward(&hidden, block);
+            hidden.resize(block.len() / width * self.first.outputs(), 0.0);
+            self.first.forward(widened, hidden);
+            relu(hidden);
+            self.second.forward(hidden, block);
         }
     }
+}
+
+/// What [`Prompt::apply`] needs, kept for the next call.
+#[derive(Debug, Default)]
+pub(crate) struct PromptMemory {
+    widened: Vec<f32>,
+    hidden: Vec<f32>,
 }

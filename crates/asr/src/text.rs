@@ -3,7 +3,7 @@
 use percept_weights::{PieceKind, Vocabulary};
 
 /// What begins a word in a piece.
-const WORD_MARK: char = '▁';
+pub(crate) const WORD_MARK: char = '▁';
 /// Punctuation that belongs to what stands before it.
 const CLOSING: &str = ".,?!:;%)]}…”»。、，？！：；।॥،؛؟";
 /// Punctuation that may also belong to what follows it.

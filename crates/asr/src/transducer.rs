@@ -114,7 +114,7 @@ pub struct Transducer {
 }
 
 /// What one stream carries from chunk to chunk. Cloning it forks the stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TransducerState {
     pub(crate) lstm: LstmState,
     /// The prediction network's answer to the tokens so far, as the joint sees it, `[joint_hidden]`.
@@ -124,6 +124,14 @@ pub struct TransducerState {
 }
 
 impl TransducerState {
+    /// Becomes a copy of `other`, in the memory that it has.
+    pub(crate) fn copy_from(&mut self, other: &TransducerState) {
+        self.lstm.h.clone_from(&other.lstm.h);
+        self.lstm.c.clone_from(&other.lstm.c);
+        self.predicted.clone_from(&other.predicted);
+        self.time_jump = other.time_jump;
+    }
+
     /// How many frames of the next chunk the last duration passes over.
     pub fn time_jump(&self) -> u64 {
         self.time_jump
@@ -160,13 +168,13 @@ impl Transducer {
         let outputs = config.vocab + config.durations.len();
         let joint_output =
             Linear::load(loader, "joint.joint_net.2", (joint, outputs), Bias::Present)?;
-        let mut start = TransducerState {
+        let start = TransducerState {
             lstm: lstm.state(),
             predicted: vec![0.0; joint],
             time_jump: 0,
         };
         let mut transducer = Transducer {
-            start: start.clone(),
+            start,
             embedding,
             lstm,
             joint_encoder,
@@ -174,8 +182,7 @@ impl Transducer {
             joint_output,
             config,
         };
-        transducer.predict(&[transducer.config.blank], &mut [&mut start]);
-        transducer.start = start;
+        transducer.start = transducer.after(transducer.config.blank, &transducer.start);
         Ok(transducer)
     }
 
@@ -187,6 +194,15 @@ impl Transducer {
     /// The state of a stream that has heard nothing.
     pub fn state(&self) -> TransducerState {
         self.start.clone()
+    }
+
+    /// The state after one more token.
+    pub(crate) fn after(&self, token: u32, state: &TransducerState) -> TransducerState {
+        let mut next = [state.clone()];
+        let memory = &mut PredictionMemory::default();
+        self.predict(&[token], (&[0], &mut next), |state| state, memory);
+        let [next] = next;
+        next
     }
 
     /// The encoder's part of the joint for `frames` `[T, encoder_hidden]` into `out` `[T, joint_hidden]`.
@@ -207,24 +223,47 @@ impl Transducer {
         self.joint_output.forward(met, out);
     }
 
-    /// Feeds one token to each of the prediction networks.
-    pub(crate) fn predict(&self, tokens: &[u32], states: &mut [&mut TransducerState]) {
-        assert_eq!(tokens.len(), states.len(), "one token a stream");
+    /// Feeds one token to each of some prediction networks: `tokens[k]` to that of `lanes[rows[k]]`, which `state` gives.
+    pub(crate) fn predict<L>(
+        &self,
+        tokens: &[u32],
+        (rows, lanes): (&[usize], &mut [L]),
+        state: impl for<'s> Fn(&'s mut L) -> &'s mut TransducerState,
+        memory: &mut PredictionMemory,
+    ) {
+        assert_eq!(tokens.len(), rows.len(), "one token a stream");
         let (hidden, joint) = (self.config.pred_hidden, self.config.joint_hidden);
-        let mut embedded = Vec::with_capacity(tokens.len() * hidden);
+        let PredictionMemory {
+            embedded,
+            output,
+            predicted,
+        } = memory;
+        embedded.clear();
         for &token in tokens {
             let row = token as usize * hidden;
             embedded.extend_from_slice(&self.embedding[row..row + hidden]);
         }
-        let mut output = vec![0.0; tokens.len() * hidden];
-        let mut lstm: Vec<_> = states.iter_mut().map(|state| &mut state.lstm).collect();
-        self.lstm.step(&embedded, &mut lstm, &mut output);
-        let mut predicted = vec![0.0; tokens.len() * joint];
-        self.joint_prediction.forward(&output, &mut predicted);
-        for (state, predicted) in states.iter_mut().zip(predicted.chunks_exact(joint)) {
-            state.predicted.copy_from_slice(predicted);
+        output.resize(tokens.len() * hidden, 0.0);
+        self.lstm.step(
+            embedded,
+            (rows, &mut *lanes),
+            |lane| &mut state(lane).lstm,
+            output,
+        );
+        predicted.resize(tokens.len() * joint, 0.0);
+        self.joint_prediction.forward(output, predicted);
+        for (&row, predicted) in rows.iter().zip(predicted.chunks_exact(joint)) {
+            state(&mut lanes[row]).predicted.copy_from_slice(predicted);
         }
     }
+}
+
+/// What [`Transducer::predict`] needs, kept for the next call.
+#[derive(Debug, Default)]
+pub(crate) struct PredictionMemory {
+    embedded: Vec<f32>,
+    output: Vec<f32>,
+    predicted: Vec<f32>,
 }
 
 #[cfg(test)]

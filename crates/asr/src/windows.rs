@@ -5,6 +5,8 @@
 //! the end the rest of the audio becomes the last chunk. NeMo then lets the left context begin between two encoder
 //! frames; here it begins on a frame, so that the last window continues the grid of the others.
 
+use std::ops::Range;
+
 /// Sizes of the windows, in encoder frames, and the audio that needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowPolicy {
@@ -41,23 +43,24 @@ impl WindowPolicy {
 }
 
 /// A window that is ready to be encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// Samples of the window, from the front of the buffer.
-    pub(crate) samples: usize,
+    /// Its samples, counted from the start of the audio.
+    pub(crate) samples: Range<u64>,
     /// Encoder frames of left context, which are not decoded.
     pub(crate) left: usize,
     /// Encoder frames to decode; `None` is all that follow the left context.
     pub(crate) chunk: Option<usize>,
 }
 
-/// Buffers samples and cuts them into windows. What is cut depends on the audio alone, not on how it arrived.
+/// Cuts audio into windows. What is cut depends on the audio alone, not on how it arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Windower {
+pub(crate) struct Schedule {
     policy: WindowPolicy,
     frame_samples: usize,
-    buffer: Vec<f32>,
-    /// Samples of the buffer that belong to the windows so far: left context, last chunk, right context.
+    /// The first sample of the last window.
+    start: u64,
+    /// Samples of the last window: left context, chunk, right context.
     left: usize,
     chunk: usize,
     right: usize,
@@ -66,17 +69,17 @@ pub(crate) struct Windower {
     done: bool,
 }
 
-impl Windower {
+impl Schedule {
     pub(crate) fn new(policy: WindowPolicy, frame_samples: usize) -> Self {
         assert!(policy.chunk > 0, "a chunk holds at least one frame");
         assert!(
             policy.whole_frames >= policy.chunk + policy.right,
             "the first window is not one piece"
         );
-        Windower {
+        Schedule {
             policy,
             frame_samples,
-            buffer: Vec::new(),
+            start: 0,
             left: 0,
             chunk: 0,
             right: 0,
@@ -86,93 +89,101 @@ impl Windower {
         }
     }
 
-    /// Samples taken so far.
-    pub(crate) fn received(&self) -> u64 {
-        self.received
+    pub(crate) fn policy(&self) -> &WindowPolicy {
+        &self.policy
     }
 
-    /// How many samples to push before asking for a window again: never more than a window's worth at a time.
+    /// Decodes `frames` frames at a step from the next window on.
+    pub(crate) fn set_chunk(&mut self, frames: usize) {
+        assert!(frames > 0, "a chunk holds at least one frame");
+        self.policy.chunk = frames;
+        self.policy.whole_frames = self.policy.whole_frames.max(frames + self.policy.right);
+    }
+
+    /// Goes back to before the first sample.
+    pub(crate) fn restart(&mut self) {
+        *self = Schedule::new(self.policy, self.frame_samples);
+    }
+
+    /// How many samples are still to come before a window is decided; 0 where one is.
     pub(crate) fn room(&self) -> usize {
-        let limit = self
-            .policy
-            .whole_frames
-            .max(self.policy.window() + self.policy.chunk)
-            * self.frame_samples;
-        (limit + 1).saturating_sub(self.buffer.len()).max(1)
+        // One sample more than the window has: only then is it known not to be the last.
+        let needed = self.needed() + 1;
+        needed.saturating_sub(self.received) as usize
     }
 
-    pub(crate) fn push(&mut self, pcm: &[f32]) {
-        self.buffer.extend_from_slice(pcm);
-        self.received += pcm.len() as u64;
+    /// The end of the next window, if audio goes on behind it.
+    fn needed(&self) -> u64 {
+        let whole = (self.policy.whole_frames * self.frame_samples) as u64;
+        match self.chunk == 0 && self.received <= whole {
+            true => whole,
+            false => self.end() + self.step_samples() as u64,
+        }
+    }
+
+    /// The first sample behind the last window.
+    fn end(&self) -> u64 {
+        self.start + (self.left + self.chunk + self.right) as u64
+    }
+
+    /// Samples by which the next window reaches further than the last, if it is not the last of all.
+    fn step_samples(&self) -> usize {
+        (self.policy.chunk + self.policy.right) * self.frame_samples - self.right
+    }
+
+    /// Takes note of samples that have come.
+    pub(crate) fn receive(&mut self, samples: u64) {
+        self.received += samples;
     }
 
     /// No more samples will come.
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn end_of_audio(&mut self) {
         self.ended = true;
     }
 
-    /// The samples of a window that [`Windower::next`] returned, until it is called again.
-    pub(crate) fn samples(&self, window: &Window) -> &[f32] {
-        &self.buffer[..window.samples]
+    /// Whether there is a next window, if the samples so far decide it.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.done && (self.ended || self.room() == 0)
+    }
+
+    /// Whether the last window was given.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
     }
 
     /// The next window, if the samples so far decide it.
     pub(crate) fn next(&mut self) -> Option<Window> {
-        let whole = (self.policy.whole_frames * self.frame_samples) as u64;
-        if self.done || (self.received <= whole && !self.ended) {
+        if !self.is_ready() {
             return None;
         }
-        if self.received <= whole {
-            self.done = true;
-            return Some(Window {
-                samples: self.buffer.len(),
-                left: 0,
-                chunk: None,
-            });
-        }
-        let chunk = self.policy.chunk * self.frame_samples;
-        let right = self.policy.right * self.frame_samples;
-        let waiting = self.buffer.len() - self.left - self.chunk - self.right;
-        let add = if self.chunk == 0 {
-            chunk + right
-        } else {
-            chunk
-        };
-        if waiting > add {
-            return Some(self.step(add, false));
-        }
-        if !self.ended {
-            return None;
-        }
-        self.done = true;
-        Some(self.step(waiting, true))
-    }
-
-    /// Takes `add` samples into the window and moves on by a chunk.
-    fn step(&mut self, add: usize, is_last: bool) -> Window {
         let frame = self.frame_samples;
-        let limit = self.policy.window() * frame;
+        let is_last = self.received <= self.needed();
+        let add = match is_last {
+            true => (self.received - self.end()) as usize,
+            false => self.step_samples(),
+        };
+        self.done = is_last;
         self.left += self.chunk;
         self.right += add;
-        self.chunk = if is_last {
-            self.right
-        } else {
-            self.policy.chunk * frame
+        self.chunk = match is_last {
+            true => self.right,
+            false => self.policy.chunk * frame,
         };
         self.right -= self.chunk;
+        // What the first window holds may be more than the others do.
+        let limit = match self.left {
+            0 => usize::MAX,
+            _ => self.policy.window() * frame,
+        };
         let excess = (self.left + self.chunk + self.right).saturating_sub(limit);
         let excess = excess.next_multiple_of(frame).min(self.left);
-        self.buffer.drain(..excess);
+        self.start += excess as u64;
         self.left -= excess;
-        Window {
-            samples: self.left + self.chunk + self.right,
+        Some(Window {
+            samples: self.start..self.end(),
             left: self.left / frame,
-            chunk: if is_last {
-                None
-            } else {
-                Some(self.policy.chunk)
-            },
-        }
+            chunk: (!is_last).then_some(self.policy.chunk),
+        })
     }
 }
 
@@ -186,22 +197,18 @@ mod tests {
         policy: WindowPolicy,
         total: usize,
         pushes: impl Iterator<Item = usize>,
-    ) -> Vec<(Vec<f32>, Window)> {
-        let mut windower = Windower::new(policy, FRAME);
+    ) -> Vec<Window> {
+        let mut schedule = Schedule::new(policy, FRAME);
         let (mut at, mut out) = (0, Vec::new());
         for push in pushes {
             let push = push.min(total - at);
-            let pcm: Vec<f32> = (at..at + push).map(|i| i as f32).collect();
             at += push;
-            windower.push(&pcm);
-            while let Some(window) = windower.next() {
-                out.push((windower.samples(&window).to_vec(), window));
-            }
+            schedule.receive(push as u64);
+            out.extend(std::iter::from_fn(|| schedule.next()));
         }
-        windower.end();
-        while let Some(window) = windower.next() {
-            out.push((windower.samples(&window).to_vec(), window));
-        }
+        schedule.end_of_audio();
+        out.extend(std::iter::from_fn(|| schedule.next()));
+        assert!(schedule.is_done());
         out
     }
 
@@ -214,18 +221,19 @@ mod tests {
             right: 1,
         };
         let made = windows(policy, 9 * FRAME + 300, std::iter::once(usize::MAX));
-        let seen: Vec<(usize, usize, usize, Option<usize>)> = made
+        let seen: Vec<(u64, u64, usize, Option<usize>)> = made
             .iter()
-            .map(|(pcm, w)| (pcm[0] as usize, w.samples, w.left, w.chunk))
+            .map(|w| (w.samples.start, w.samples.end, w.left, w.chunk))
             .collect();
+        let frame = FRAME as u64;
         assert_eq!(
             seen,
             [
-                (0, 3 * FRAME, 0, Some(2)),
-                (0, 5 * FRAME, 2, Some(2)),
-                (0, 7 * FRAME, 4, Some(2)),
-                (2 * FRAME, 7 * FRAME, 4, Some(2)),
-                (3 * FRAME, 6 * FRAME + 300, 5, None),
+                (0, 3 * frame, 0, Some(2)),
+                (0, 5 * frame, 2, Some(2)),
+                (0, 7 * frame, 4, Some(2)),
+                (2 * frame, 9 * frame, 4, Some(2)),
+                (3 * frame, 9 * frame + 300, 5, None),
             ]
         );
     }
@@ -240,15 +248,12 @@ mod tests {
         };
         for total in [0, 1, FRAME, 10 * FRAME] {
             let made = windows(policy, total, std::iter::once(total));
-            assert_eq!(made.len(), 1);
-            assert_eq!(
-                made[0].1,
-                Window {
-                    samples: total,
-                    left: 0,
-                    chunk: None
-                }
-            );
+            let whole = Window {
+                samples: 0..total as u64,
+                left: 0,
+                chunk: None,
+            };
+            assert_eq!(made, [whole]);
         }
     }
 
@@ -279,14 +284,15 @@ mod tests {
                 );
             }
             let (mut at, mut last) = (0, 0);
-            for (pcm, window) in &whole {
-                let first = pcm[0] as usize / FRAME + window.left;
+            for window in &whole {
+                let Range { start, end } = window.samples;
+                let first = start as usize / FRAME + window.left;
                 assert_eq!(first, at, "the chunk begins where the last one ended");
                 at += window.chunk.unwrap_or(0);
-                last = pcm[0] as usize + window.samples;
-                assert!(window.samples <= policy.window() * FRAME);
+                last = end;
+                assert!(end - start <= (policy.window() * FRAME) as u64);
             }
-            assert_eq!(last, total, "the last window reaches the end");
+            assert_eq!(last, total as u64, "the last window reaches the end");
         }
     }
 

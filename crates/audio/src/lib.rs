@@ -1,8 +1,9 @@
 //! Bytes to PCM to features.
 //!
 //! [`AudioReader`] turns a file, a pipe or bytes in memory into mono `f32` samples at the rate asked for, a bounded
-//! block at a time. [`MelStream`] turns those samples into log-mel frames as they arrive; [`normalize`] finishes the
-//! features of one utterance or window.
+//! block at a time; [`Resampler`] converts the rate of samples that come from elsewhere, with the feature `mic` from a
+//! microphone. [`MelStream`] turns samples into log-mel frames as they arrive, [`MelWindows`] into those of overlapping
+//! windows; [`normalize`] finishes the features of one utterance or window. [`SpeechGate`] keeps silence from both.
 //!
 //! ```no_run
 //! use std::{path::Path, sync::Arc};
@@ -25,6 +26,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "mic", test))]
+mod capture;
 mod decode;
 mod error;
 mod mel;
@@ -34,8 +37,15 @@ mod reader;
 mod resample;
 mod sniff;
 mod source;
+mod vad;
 mod wav;
 
+#[cfg(feature = "mic")]
+pub use capture::{Capture, CaptureDevice, CaptureError};
 pub use error::AudioError;
-pub use mel::{MelConfig, MelError, MelFrontEnd, MelStream, Normalize, features, normalize};
+pub use mel::{
+    MelConfig, MelError, MelFrontEnd, MelStream, MelWindows, Normalize, features, normalize,
+};
 pub use reader::{AudioInfo, AudioReader};
+pub use resample::{Resampler, ResamplerError};
+pub use vad::{Earshot, GateConfig, GateError, GateSpan, SpeechGate, VoiceActivity};

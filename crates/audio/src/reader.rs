@@ -308,7 +308,7 @@ impl AudioReader {
         if rate == self.rate {
             return true;
         }
-        self.resampler = Resampler::new(rate, self.rate);
+        self.resampler = Resampler::new(rate, self.rate).ok();
         if self.resampler.is_none() {
             self.state = State::Failing(AudioError::SampleRate {
                 path: self.path.clone(),

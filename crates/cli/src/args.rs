@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use percept::Confidence;
 
+use crate::bench::args::BenchArgs;
+use crate::stream::args::{ListenArgs, StreamArgs};
+
 /// More threads than this never help; larger requests are lowered to it.
 const MAX_THREADS: usize = 256;
 
@@ -32,6 +35,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write down what is said in audio files
     Transcribe(TranscribeArgs),
+    /// Write down what is said while it is being said
+    Stream(StreamArgs),
+    /// Write down what is said into a microphone
+    Listen(ListenArgs),
     /// Write what a stage of the model makes of a recording, as a NumPy array
     Features(FeaturesArgs),
     /// Say what a model is and how it would be run
@@ -286,36 +293,6 @@ pub(crate) struct InspectArgs {
     pub(crate) cache: CacheArgs,
     /// A model folder, a .nemo file or the id of a downloaded model; the built-in model without it
     pub(crate) model: Option<PathBuf>,
-}
-
-/// `percept bench`.
-#[derive(Debug, Args)]
-#[command(after_long_help = crate::bench::HELP, after_help = "More, with examples: percept bench --help")]
-pub(crate) struct BenchArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// Seconds of audio to recognise, from its beginning: 1,3,14, or all of FILE
-    #[arg(long, value_name = "S,...", value_delimiter = ',', value_parser = crate::bench::parse_seconds)]
-    pub(crate) seconds: Vec<f64>,
-    /// How often each length is measured
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
-    /// A table for people or JSON for programs
-    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-    pub(crate) format: ReportFormat,
-    /// Only say which kernels there are, which of them this CPU can run and which one runs
-    #[arg(long, conflicts_with_all = ["model", "precision", "no_cache", "threads", "seconds", "rounds", "file"])]
-    pub(crate) kernels: bool,
-    /// An audio file, or `-` for stdin; speech that is built in without it
-    #[arg(value_name = "FILE|-")]
-    pub(crate) file: Option<PathBuf>,
-}
-
-impl BenchArgs {
-    /// How often each length is measured.
-    pub(crate) fn rounds(&self) -> usize {
-        usize::from(self.rounds)
-    }
 }
 
 /// `percept models`.

@@ -59,6 +59,44 @@ pub(crate) enum CliError {
         seconds: f64,
         needed: f64,
     },
+    #[error(transparent)]
+    Pcm(#[from] crate::stream::PcmError),
+    #[error("-: {0}")]
+    Resampler(#[from] percept::audio::ResamplerError),
+    #[error(transparent)]
+    Context(#[from] percept::ContextError),
+    #[error("--adaptive: {0}")]
+    Adaptive(#[from] percept::AdaptiveError),
+    #[error(
+        "--adaptive: this model decodes chunks of a fixed length; leave it out, or give --preset to stream in windows"
+    )]
+    FixedChunk,
+    #[error("--vad: {0}")]
+    Gate(#[from] percept::audio::GateError),
+    #[error(
+        "--vad: speech is detected at {heard} Hz, and this model takes {rate} Hz; leave it out"
+    )]
+    DetectorRate { heard: u32, rate: u32 },
+    #[error(transparent)]
+    Scheduler(#[from] percept::SchedulerError),
+    #[error("{}: given twice, but the events of two streams of one name cannot be told apart", path.display())]
+    StreamTwice { path: PathBuf },
+    #[error(
+        "--left, --chunk, --right, --preset and --lookahead are about live streams; give --streams"
+    )]
+    NeedsStreams,
+    #[error("streams have one length; give one number to --seconds")]
+    OneLength,
+    #[error("--pcm, --rate and --channels describe raw samples on stdin; give - as an input")]
+    NoRawInput,
+    #[cfg(feature = "mic")]
+    #[error(transparent)]
+    Capture(#[from] percept::audio::CaptureError),
+    #[cfg(not(feature = "mic"))]
+    #[error(
+        "listen: this build cannot record; build it with: cargo install --path crates/cli --features mic (on Linux with libasound2-dev), or pipe a recorder: arecord -q -f S16_LE -r 16000 | percept stream -"
+    )]
+    NoMicrophone,
     #[error("{name}: no such subcommand; see percept --help")]
     NoSubcommand { name: String },
     #[error("{subject}: internal error: {fact}; please report it, if possible with the file")]
@@ -72,7 +110,13 @@ impl CliError {
     pub(crate) fn is_usage(&self) -> bool {
         matches!(
             self,
-            CliError::StdinTwice | CliError::NotJoined { .. } | CliError::NoSubcommand { .. }
+            CliError::StdinTwice
+                | CliError::StreamTwice { .. }
+                | CliError::NoRawInput
+                | CliError::NeedsStreams
+                | CliError::OneLength
+                | CliError::NotJoined { .. }
+                | CliError::NoSubcommand { .. }
         )
     }
 

@@ -22,6 +22,7 @@ mod plan;
 mod progress;
 mod resume;
 mod signals;
+mod stream;
 mod subtitles;
 mod transcribe;
 mod weights;
@@ -50,6 +51,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Transcribe(args) => return Ok(transcribe::run(&args)),
+        Command::Stream(args) => return stream::run(&args),
+        Command::Listen(args) => return stream::listen::run(&args),
         Command::Features(args) => features::run(&args)?,
         Command::Inspect(args) => inspect::run(&args)?,
         Command::Bench(args) => bench::run(&args)?,

@@ -172,6 +172,14 @@ impl Located {
     }
 }
 
+/// The name of the model that the arguments choose.
+pub(crate) fn name(model: &ModelArgs) -> String {
+    match &model.model {
+        Some(path) => path.display().to_string(),
+        None => EMBEDDED.to_owned(),
+    }
+}
+
 /// The word for an arithmetic on the command line.
 pub(crate) fn precision_name(precision: Precision) -> &'static str {
     match precision {

@@ -57,6 +57,35 @@ fn the_object_says_what_ran_and_how_fast() {
     assert!(!report["kernels"].as_array().unwrap().is_empty());
 }
 
+#[test]
+fn streams_are_measured_as_if_they_came_live() {
+    let report = json(&["--streams", "1,3", "--seconds", "6", "--preset", "quick"]);
+    assert_eq!(report["context"], "windows 4.96-0.96-0.96");
+    assert_eq!(number(&report["seconds"]), 6.0);
+    assert!(report["largest"].is_null() && report["lengths"].is_null());
+    let runs = report["runs"].as_array().unwrap();
+    for (run, streams) in runs.iter().zip([1.0, 3.0]) {
+        assert_eq!(number(&run["streams"]), streams);
+        assert!(run["keeps_up"].is_boolean());
+        // A word is heard to the end of its chunk and the right context before it is final.
+        assert!(
+            number(&run["lag_p50"]) > 0.96 && number(&run["lag_p99"]) <= number(&run["lag_max"])
+        );
+        assert!(number(&run["real_time_factor"]) > 0.0 && number(&run["busy"]) > 0.0);
+        assert!(number(&run["occupancy"]) >= 1.0 && number(&run["tokens"]) > 10.0 * streams);
+    }
+    assert_eq!(runs.len(), 2);
+    let table = run(["bench", "--streams", "2", "--seconds", "3"]).ok();
+    assert!(
+        table.contains("windows 10-2-2") && table.contains("keeps up"),
+        "{table}"
+    );
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_at_its_highest_is_no_less_than_at_the_end() {
@@ -161,6 +190,13 @@ fn wrong_usage_is_refused_with_status_2() {
         &["--format", "srt"],
         &["--kernels", "--threads", "1"],
         &["--kernels", "a.wav"],
+        &["--kernels", "--streams", "1"],
+        &["--streams", "0"],
+        &["--streams", "many"],
+        &["--streams", "1", "--seconds", "1,2"],
+        &["--streams", "1", "--rounds", "3"],
+        &["--preset", "quick"],
+        &["--kernels", "--chunk", "1"],
         &["a.wav", "b.wav"],
     ] {
         let outcome = run([&["bench"], args].concat());

@@ -400,11 +400,18 @@ fn an_interruption_ends_with_130_and_leaves_nothing() {
 #[test]
 fn help_shows_what_exists_and_nothing_else() {
     let help = run(["--help"]).ok();
-    for command in ["transcribe", "features", "inspect", "models"] {
+    for command in [
+        "transcribe",
+        "stream",
+        "listen",
+        "features",
+        "inspect",
+        "models",
+    ] {
         assert!(help.contains(command), "{command}");
         assert!(run([command, "--help"]).ok().contains("Usage:"));
     }
-    for absent in ["completions", "stream", "listen", "serve", "chat"] {
+    for absent in ["completions", "serve", "chat"] {
         assert!(!help.contains(absent), "{absent}");
     }
     assert_eq!(

@@ -32,6 +32,11 @@ impl<'a> Padded<'a> {
         (rows * stride + SLACK, stride)
     }
 
+    /// Values from row to row.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// A matrix in a buffer that [`Padded::layout`] has measured. What lies between the rows does not matter.
     ///
     /// # Panics
@@ -146,12 +151,13 @@ impl<'a> SimdOp for Attention<'a> {
         } = self;
         let (queries, width) = (block.visible.len(), block.values.columns);
         let count = queries.div_ceil(GROUP);
-        let groups: [Option<Group>; MAX_QUERIES.div_ceil(GROUP)] = std::array::from_fn(|g| {
+        let groups: [Group; MAX_QUERIES.div_ceil(GROUP)] = std::array::from_fn(|g| {
+            let g = g.min(count - 1);
             let rows = queries * g / count..queries * (g + 1) / count;
-            (g < count).then(|| Group::of(rows, block.visible))
+            Group::of(rows, block.visible)
         });
-        let groups = || groups.iter().flatten();
-        let longest = |f: fn(&Group) -> usize| groups().map(f).max().unwrap_or(0) + SLACK;
+        let groups = &groups[..count];
+        let longest = |f: fn(&Group) -> usize| groups.iter().map(f).max().unwrap_or(0) + SLACK;
         let (score_stride, position_stride) =
             (longest(|g| g.keys.len()), longest(|g| g.positions.len()));
         let context_stride = width + SLACK;
@@ -162,19 +168,18 @@ impl<'a> SimdOp for Attention<'a> {
         let (scores, rest) = scratch.split_at_mut(queries * score_stride);
         let (by_position, context) = rest.split_at_mut(queries * position_stride);
 
-        let groups: Vec<&Group> = groups().collect();
         let by_keys = Scores {
             queries: block.with_u,
             against: block.keys,
             stride: score_stride,
         };
-        by_keys.compute(isa, &groups, |group| group.keys.clone(), scores);
+        by_keys.compute(isa, groups, |group| group.keys.clone(), scores);
         let by_positions = Scores {
             queries: block.with_v,
             against: block.positions,
             stride: position_stride,
         };
-        by_positions.compute(isa, &groups, |group| group.positions.clone(), by_position);
+        by_positions.compute(isa, groups, |group| group.positions.clone(), by_position);
         for group in groups {
             for row in group.rows.clone() {
                 let seen = &block.visible[row];
@@ -237,7 +242,7 @@ impl Scores<'_> {
     fn compute<I: Isa>(
         &self,
         isa: I,
-        groups: &[&Group],
+        groups: &[Group],
         columns: impl Fn(&Group) -> Range<usize>,
         out: &mut [f32],
     ) {

@@ -100,6 +100,11 @@ pub struct RowWindow<'a> {
     pub total_rows: usize,
 }
 
+impl RowWindow<'_> {
+    /// The `total_rows` of an image whose end is not known and not near.
+    pub const ENDLESS: usize = usize::MAX / 2;
+}
+
 /// Geometry of a 3x3 convolution of stride 2, the same along time and frequency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dGeometry {

@@ -7,10 +7,11 @@ use percept_kernels::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attentio
 use percept_weights::WeightsError;
 use rayon::prelude::*;
 
-use crate::arena::{buffer, with_scratch};
+use crate::arena::{Buffer, buffer, with_scratch};
 use crate::linear::{load_bias, load_weights};
+use crate::memory::AttentionStream;
 use crate::positions::{ProjectedPositions, Table};
-use crate::tiles::for_each_tile;
+use crate::tiles::{for_each_item, for_each_tile};
 use crate::{AttentionMask, Bias, Items, LayerNorm, Linear, Loader, RelativePositions};
 
 /// Sizes of an attention module.
@@ -37,18 +38,18 @@ pub struct RelPosAttention {
     shape: AttentionShape,
 }
 
-/// One head's share of one item.
+/// One head's queries of one item, and what they look at.
 struct Head<'a> {
-    /// `[frames, 3 · width]`
+    /// `[frames, 3 · width]`, of which the queries come first.
     qkv: &'a [f32],
     width: usize,
     /// Its channels of queries, keys and values.
     channels: Range<usize>,
+    keys: Padded<'a>,
+    values: Padded<'a>,
     positions: Padded<'a>,
-    back: usize,
     bias_u: &'a [f32],
     bias_v: &'a [f32],
-    mask: &'a AttentionMask,
 }
 
 impl RelPosAttention {
@@ -119,108 +120,210 @@ impl RelPosAttention {
         }
     }
 
-    /// Adds the module's output to `x` `[items.total(), width]`. `positions` must reach as far as the mask does.
+    /// Adds the module's output to `x` `[items.total(), width]`. `mask(n)` says what the queries of item `n` see; `positions`
+    /// must reach as far as the masks do.
     pub fn forward(
         &self,
         x: &mut [f32],
         items: &Items,
-        mask: &AttentionMask,
+        mask: &(impl Fn(usize) -> AttentionMask + Sync),
         positions: &ProjectedPositions,
     ) {
         let AttentionShape { width, heads } = self.shape;
         let head_width = width / heads;
+        let qkv = self.queries_keys_values(x);
+        let mut by_head = buffer(x.len());
+        for (n, item) in items.ranges().enumerate() {
+            let (frames, mask) = (item.len(), mask(n));
+            if frames == 0 {
+                continue;
+            }
+            let qkv = &qkv[item.start * 3 * width..item.end * 3 * width];
+            by_head[item.start * width..item.end * width]
+                .par_chunks_mut(frames * head_width)
+                .enumerate()
+                .for_each(|(head, context)| {
+                    // A query's own position is at `back`; none of the item's is further than its length.
+                    let first = positions.back.saturating_sub(frames - 1);
+                    let count = (positions.back + frames).min(positions.rows) - first;
+                    let table = positions.head((head, head_width), (first, count));
+                    let channels = head * head_width..(head + 1) * head_width;
+                    let mut keys = buffer(Padded::layout(head_width, frames).0);
+                    let (len, value_stride) = Padded::layout(frames, head_width);
+                    let mut values = buffer(len);
+                    let (_, key_stride) = Padded::layout(head_width, frames);
+                    let rows = (qkv, width, channels.start);
+                    take_keys(rows, head_width, (&mut keys, key_stride, 0));
+                    take_values(rows, head_width, (&mut values, value_stride, 0));
+                    let positions_back = positions.back - first;
+                    self.head(
+                        qkv,
+                        channels,
+                        Padded::new(&keys, head_width, frames),
+                        Padded::new(&values, frames, head_width),
+                        Padded::new(&table, head_width, count),
+                    )
+                    .attend(context, |i| {
+                        let keys = mask.visible(i, frames);
+                        // Positions run from `back` downwards: key `j` of query `i` is at `back - i + j`.
+                        let first_position = positions_back + keys.start - i;
+                        Visible {
+                            keys,
+                            first_position,
+                        }
+                    });
+                });
+        }
+        self.add_output(x, items, &by_head);
+    }
+
+    /// As [`RelPosAttention::forward`] for frames that continue streams: item `n` of `items` belongs to `streams[n]`, whose
+    /// share `part` gives. What the queries see of earlier frames comes from there, and the new keys and values go there.
+    pub fn forward_stream<S: Send>(
+        &self,
+        x: &mut [f32],
+        items: &Items,
+        streams: &mut [S],
+        part: impl for<'s> Fn(&'s mut S) -> AttentionStream<'s> + Sync,
+    ) {
+        assert_eq!(items.count(), streams.len(), "one item a stream");
+        let AttentionShape { width, heads } = self.shape;
+        let head_width = width / heads;
+        let qkv = self.queries_keys_values(x);
+        let mut by_head = buffer(x.len());
+        for_each_item(
+            items,
+            streams,
+            (&mut by_head, width),
+            &|item, stream, context| {
+                let qkv = &qkv[item.start * 3 * width..item.end * 3 * width];
+                let AttentionStream {
+                    memory,
+                    span,
+                    mask,
+                    positions,
+                } = part(stream);
+                let capacity = memory.capacity;
+                let (key_len, key_stride) = Padded::layout(head_width, capacity);
+                let (value_len, value_stride) = Padded::layout(capacity, head_width);
+                memory
+                    .keys
+                    .par_chunks_mut(key_len)
+                    .zip(memory.values.par_chunks_mut(value_len))
+                    .zip(context.par_chunks_mut(item.len() * head_width))
+                    .enumerate()
+                    .with_min_len(heads.div_ceil(rayon::current_num_threads()))
+                    .for_each(|(head, ((keys, values), context))| {
+                        let channels = head * head_width..(head + 1) * head_width;
+                        if let Some(kept) = &span.moved {
+                            for row in keys.chunks_mut(key_stride).take(head_width) {
+                                row.copy_within(kept.clone(), 0);
+                            }
+                            let rows = kept.start * value_stride..kept.end * value_stride;
+                            values.copy_within(rows, 0);
+                        }
+                        let rows = (qkv, width, channels.start);
+                        take_keys(rows, head_width, (keys, key_stride, span.column));
+                        take_values(rows, head_width, (values, value_stride, span.column));
+                        self.head(
+                            qkv,
+                            channels,
+                            Padded::new(keys, head_width, capacity),
+                            Padded::new(values, capacity, head_width),
+                            positions.head(head, head_width),
+                        )
+                        .attend(context, |i| {
+                            let query = span.first_frame + i;
+                            let seen = mask.visible(query, span.first_frame + span.frames);
+                            // Column `span.column` holds frame `span.first_frame`.
+                            let column = |frame: usize| frame + span.column - span.first_frame;
+                            Visible {
+                                keys: column(seen.start)..column(seen.end),
+                                first_position: positions.back + seen.start - query,
+                            }
+                        });
+                    });
+            },
+        );
+        self.add_output(x, items, &by_head);
+    }
+
+    fn head<'a>(
+        &'a self,
+        qkv: &'a [f32],
+        channels: Range<usize>,
+        keys: Padded<'a>,
+        values: Padded<'a>,
+        positions: Padded<'a>,
+    ) -> Head<'a> {
+        Head {
+            qkv,
+            width: self.shape.width,
+            keys,
+            values,
+            positions,
+            bias_u: &self.bias_u[channels.clone()],
+            bias_v: &self.bias_v[channels.clone()],
+            channels,
+        }
+    }
+
+    /// `[frames, 3 · width]` of the normalised `x` `[frames, width]`.
+    fn queries_keys_values(&self, x: &[f32]) -> Buffer {
+        let width = self.shape.width;
         let mut qkv = buffer(3 * x.len());
         for_each_tile(&mut qkv, 3 * width, |first, tile| {
             let rows = &x[first * width..][..tile.len() / 3];
             self.qkv.forward_normed(&self.norm, rows, tile);
         });
-        for item in items.ranges().filter(|item| !item.is_empty()) {
-            let frames = item.len();
-            let mut by_head = buffer(frames * width);
-            by_head
-                .par_chunks_mut(frames * head_width)
-                .enumerate()
-                .for_each(|(head, context)| {
-                    let channels = head * head_width..(head + 1) * head_width;
-                    // A query's own position is at `back`; none of the item's is further than its length.
-                    let first = positions.back.saturating_sub(frames - 1);
-                    let count = (positions.back + frames).min(positions.rows) - first;
-                    let table = positions.head((head, head_width), (first, count));
-                    let view = Head {
-                        qkv: &qkv[item.start * 3 * width..item.end * 3 * width],
-                        width,
-                        positions: Padded::new(&table, head_width, count),
-                        back: positions.back - first,
-                        bias_u: &self.bias_u[channels.clone()],
-                        bias_v: &self.bias_v[channels.clone()],
-                        channels,
-                        mask,
-                    };
-                    view.attend(context);
-                });
-            let x = &mut x[item.start * width..item.end * width];
-            for_each_tile(x, width, |first, tile| {
-                let mut context = buffer(tile.len());
-                for (t, row) in context.chunks_exact_mut(width).enumerate() {
+        qkv
+    }
+
+    /// Adds the output map of `by_head`, which holds `[heads, frames, head width]` for each item, to `x`.
+    fn add_output(&self, x: &mut [f32], items: &Items, by_head: &[f32]) {
+        let AttentionShape { width, heads } = self.shape;
+        let head_width = width / heads;
+        for_each_tile(x, width, |first, tile| {
+            let mut context = buffer(tile.len());
+            let mut rows = context.chunks_exact_mut(width);
+            for (item, part) in items.parts(first..first + tile.len() / width) {
+                let item = items.range(item);
+                let by_head = &by_head[item.start * width..item.end * width];
+                for (t, row) in part.zip(&mut rows) {
                     for (head, part) in row.chunks_exact_mut(head_width).enumerate() {
-                        let at = (head * frames + first + t) * head_width;
+                        let at = (head * item.len() + t) * head_width;
                         part.copy_from_slice(&by_head[at..at + head_width]);
                     }
                 }
-                self.out.forward_add(&context, tile);
-            });
-        }
+            }
+            self.out.forward_add(&context, tile);
+        });
     }
 }
 
 impl Head<'_> {
-    /// `context` `[frames, head width]`.
-    fn attend(&self, context: &mut [f32]) {
+    /// `context` `[frames, head width]`; `visible(i)` is what query `i` sees.
+    fn attend(&self, context: &mut [f32], visible: impl Fn(usize) -> Visible + Sync) {
         let head_width = self.channels.len();
-        let stride = 3 * self.width;
-        let frames = self.qkv.len() / stride;
-        let mut keys = buffer(Padded::layout(head_width, frames).0);
-        let first_key = self.width + self.channels.start;
-        transpose(self.qkv, (stride, first_key), head_width, &mut keys);
-        let (len, value_stride) = Padded::layout(frames, head_width);
-        let mut values = buffer(len);
-        let first_value = 2 * self.width + self.channels.start;
-        for (to, row) in values
-            .chunks_exact_mut(value_stride)
-            .zip(self.qkv.chunks_exact(stride))
-        {
-            to[..head_width].copy_from_slice(&row[first_value..first_value + head_width]);
-        }
-        let keys = Padded::new(&keys, head_width, frames);
-        let values = Padded::new(&values, frames, head_width);
         context
             .par_chunks_mut(MAX_QUERIES * head_width)
             .enumerate()
             .for_each(|(block, context)| {
                 let first = block * MAX_QUERIES;
                 let queries = first..first + context.len() / head_width;
-                let visible: Vec<Visible> = queries
-                    .clone()
-                    .map(|i| {
-                        let keys = self.mask.visible(i, frames);
-                        // Positions run from `back` downwards: key `j` of query `i` is at `back - i + j`.
-                        let first_position = self.back + keys.start - i;
-                        Visible {
-                            keys,
-                            first_position,
-                        }
-                    })
-                    .collect();
+                let last = queries.end - 1;
+                let seen: [Visible; MAX_QUERIES] =
+                    std::array::from_fn(|n| visible((first + n).min(last)));
                 let (mut with_u, mut with_v) = (buffer(context.len()), buffer(context.len()));
                 self.biased_queries(&queries, self.bias_u, &mut with_u);
                 self.biased_queries(&queries, self.bias_v, &mut with_v);
                 let block = HeadBlock {
                     with_u: &with_u,
                     with_v: &with_v,
-                    keys,
+                    keys: self.keys,
                     positions: self.positions,
-                    values,
-                    visible: &visible,
+                    values: self.values,
+                    visible: &seen[..queries.len()],
                 };
                 with_scratch(|scratch| relative_attention(&block, scratch, context));
             });
@@ -248,20 +351,37 @@ fn columns<T: Send + Sync>(rows: &[f32], width: usize, keep: impl Fn(f32) -> T +
         .collect()
 }
 
-/// Columns `first .. first + width` of rows of `stride` values, as `[width, rows]` in [`Padded`] form.
-fn transpose(rows: &[f32], (stride, first): (usize, usize), width: usize, out: &mut [f32]) {
+/// The keys of one head, from its first channel on, out of `qkv` `[frames, 3 · width]` into the columns from `column` on
+/// of `[head_width, stride]`.
+fn take_keys(
+    (qkv, width, channel): (&[f32], usize, usize),
+    head_width: usize,
+    (out, stride, column): (&mut [f32], usize, usize),
+) {
     /// Rows and columns of a block that fits the first-level cache both ways.
     const BLOCK: usize = 16;
-    let count = rows.len() / stride;
-    let (_, out_stride) = Padded::layout(width, count);
+    let count = qkv.len() / (3 * width);
+    let first = width + channel;
     for row in (0..count).step_by(BLOCK) {
-        for column in (0..width).step_by(BLOCK) {
-            for c in column..(column + BLOCK).min(width) {
-                let out = &mut out[c * out_stride + row..][..BLOCK.min(count - row)];
+        for block in (0..head_width).step_by(BLOCK) {
+            for c in block..(block + BLOCK).min(head_width) {
+                let out = &mut out[c * stride + column + row..][..BLOCK.min(count - row)];
                 for (r, out) in out.iter_mut().enumerate() {
-                    *out = rows[(row + r) * stride + first + c];
+                    *out = qkv[(row + r) * 3 * width + first + c];
                 }
             }
         }
+    }
+}
+
+/// The values of one head, likewise, into the rows from `row` on of `[frames, stride]`.
+fn take_values(
+    (qkv, width, channel): (&[f32], usize, usize),
+    head_width: usize,
+    (out, stride, row): (&mut [f32], usize, usize),
+) {
+    let rows = qkv.chunks_exact(3 * width);
+    for (to, from) in out[row * stride..].chunks_mut(stride).zip(rows) {
+        to[..head_width].copy_from_slice(&from[2 * width + channel..][..head_width]);
     }
 }

@@ -3,7 +3,7 @@
 use percept_kernels::{depthwise_conv1d, glu};
 use percept_weights::{Tensors, WeightsError};
 
-use crate::arena::buffer;
+use crate::arena::{Buffer, buffer};
 use crate::linear::load_bias;
 use crate::tiles::for_each_tile;
 use crate::{Bias, Items, LayerNorm, Linear, Loader};
@@ -107,6 +107,54 @@ impl ConvModule {
     /// Adds the module's output to `x` `[items.total(), width]`. No frame sees another item.
     pub fn forward(&self, x: &mut [f32], items: &Items) {
         let width = self.contract.inputs();
+        let gated = self.gated(x);
+        let source = |item: usize| {
+            let rows = items.range(item);
+            &gated[rows.start * width..rows.end * width]
+        };
+        self.add_filtered(x, items, 0, &source);
+    }
+
+    /// Frames of the past that [`ConvModule::forward_stream`] needs: `kernel - 1`.
+    pub fn history(&self) -> usize {
+        self.left
+    }
+
+    /// As [`ConvModule::forward`] for frames that continue streams: item `n` of `items` belongs to `streams[n]`, whose
+    /// memory `history` gives, `[self.history(), width]`, zeros at first.
+    ///
+    /// # Panics
+    /// Where the module is not causal.
+    pub fn forward_stream<S>(
+        &self,
+        x: &mut [f32],
+        items: &Items,
+        streams: &mut [S],
+        history: impl for<'s> Fn(&'s mut S) -> &'s mut [f32],
+    ) {
+        let width = self.contract.inputs();
+        let left = self.left;
+        assert_eq!((left + 1) * width, self.taps.len(), "not causal");
+        let gated = self.gated(x);
+        let mut longer = buffer(gated.len() + streams.len() * left * width);
+        // Item `n` begins after the frames of the items before it, and a history for each of them.
+        let start = |item: usize| (items.range(item).start + item * left) * width;
+        for (item, (rows, stream)) in items.ranges().zip(streams).enumerate() {
+            let history = history(stream);
+            let longer = &mut longer[start(item)..][..(left + rows.len()) * width];
+            let (past, now) = longer.split_at_mut(left * width);
+            past.copy_from_slice(history);
+            now.copy_from_slice(&gated[rows.start * width..rows.end * width]);
+            history.copy_from_slice(&longer[longer.len() - history.len()..]);
+        }
+        let source =
+            |item: usize| &longer[start(item)..][..(left + items.range(item).len()) * width];
+        self.add_filtered(x, items, left, &source);
+    }
+
+    /// `glu(pointwise1(layer_norm(x)))`.
+    fn gated(&self, x: &[f32]) -> Buffer {
+        let width = self.contract.inputs();
         let mut gated = buffer(x.len());
         for_each_tile(&mut gated, width, |first, tile| {
             let rows = &x[first * width..first * width + tile.len()];
@@ -114,29 +162,32 @@ impl ConvModule {
             self.gate.forward_normed(&self.norm, rows, &mut both);
             glu(&both, width, tile);
         });
-        for item in items.ranges() {
-            let source = &gated[item.start * width..item.end * width];
-            for_each_tile(
-                &mut x[item.start * width..item.end * width],
-                width,
-                |first, tile| {
-                    let frames = first..first + tile.len() / width;
-                    let mut filtered = buffer(tile.len());
-                    depthwise_conv1d(
-                        source,
-                        &self.taps,
-                        &self.bias,
-                        self.left,
-                        frames,
-                        &mut filtered,
-                    );
-                    if let Some(norm) = &self.depthwise_norm {
-                        norm.forward_in_place(&mut filtered);
-                    }
-                    self.contract.forward_add_silu(&mut filtered, tile);
-                },
-            );
-        }
+        gated
+    }
+
+    /// Adds what follows the gate to `x`; `source(n)` is the gate's output for item `n`, behind `history` earlier frames.
+    fn add_filtered<'a>(
+        &self,
+        x: &mut [f32],
+        items: &Items,
+        history: usize,
+        source: &(impl Fn(usize) -> &'a [f32] + Sync),
+    ) {
+        let width = self.contract.inputs();
+        for_each_tile(x, width, |first, tile| {
+            let mut filtered = buffer(tile.len());
+            let mut rest = &mut filtered[..];
+            for (item, part) in items.parts(first..first + tile.len() / width) {
+                let (now, later) = rest.split_at_mut(part.len() * width);
+                let frames = part.start + history..part.end + history;
+                depthwise_conv1d(source(item), &self.taps, &self.bias, self.left, frames, now);
+                rest = later;
+            }
+            if let Some(norm) = &self.depthwise_norm {
+                norm.forward_in_place(&mut filtered);
+            }
+            self.contract.forward_add_silu(&mut filtered, tile);
+        });
     }
 }
 

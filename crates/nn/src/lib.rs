@@ -16,6 +16,7 @@ mod linear;
 mod loader;
 mod lstm;
 mod mask;
+mod memory;
 mod norm;
 mod positions;
 mod subsampling;
@@ -29,6 +30,9 @@ pub use linear::{Bias, Linear};
 pub use loader::{Loader, Precision};
 pub use lstm::{Lstm, LstmState};
 pub use mask::AttentionMask;
+pub use memory::{AttentionStream, FrameSpan, KeyValues};
 pub use norm::LayerNorm;
-pub use positions::{PositionCache, Projected, ProjectedPositions, RelativePositions};
+pub use positions::{
+    PaddedPositions, PositionCache, Projected, ProjectedPositions, RelativePositions,
+};
 pub use subsampling::{Subsampling, SubsamplingShape};

@@ -187,12 +187,8 @@ impl Linear {
         with_quantized(|rows| {
             rows.quantize(x, weights.inputs(), prologue);
             matmul_int8(rows, weights, self.bias.as_deref(), store, out);
-            let all: Vec<usize>;
             let which = match self.is_fine {
-                true => {
-                    all = (0..rows.rows()).collect();
-                    &all
-                }
+                true => rows.every_row(),
                 false => rows.wide_rows(),
             };
             if !which.is_empty() {

@@ -20,7 +20,7 @@ struct LstmLayer {
 }
 
 /// Memory of one stream through an [`Lstm`]; starts at zero.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LstmState {
     /// Outputs of each layer, `[layers, hidden]`.
     pub h: Vec<f32>,
@@ -92,35 +92,39 @@ impl Lstm {
         }
     }
 
-    /// One step of several streams: `x` `[streams, inputs]`, `out` `[streams, hidden]` (the top layer's output). A
-    /// stream's result does not depend on the others.
-    pub fn step(&self, x: &[f32], states: &mut [&mut LstmState], out: &mut [f32]) {
-        let (n, streams) = (self.hidden, states.len());
+    /// One step of several streams: `x` `[rows.len(), inputs]`, `out` `[rows.len(), hidden]` (the top layer's output). Row
+    /// `k` is that of `streams[rows[k]]`, whose memory `state` gives. A stream's result does not depend on the others.
+    pub fn step<S>(
+        &self,
+        x: &[f32],
+        (rows, streams): (&[usize], &mut [S]),
+        state: impl for<'s> Fn(&'s mut S) -> &'s mut LstmState,
+        out: &mut [f32],
+    ) {
+        let n = self.hidden;
         assert_eq!(
             x.len(),
-            streams * self.layers[0].from_input.inputs(),
+            rows.len() * self.layers[0].from_input.inputs(),
             "one input row per stream"
         );
-        assert_eq!(out.len(), streams * n, "one output row per stream");
-        let mut gates = buffer(streams * 4 * n);
-        let mut hidden = buffer(streams * n);
+        assert_eq!(out.len(), rows.len() * n, "one output row per stream");
+        let mut gates = buffer(rows.len() * 4 * n);
+        let mut hidden = buffer(rows.len() * n);
         for (l, layer) in self.layers.iter().enumerate() {
             let span = l * n..(l + 1) * n;
-            for (row, state) in hidden.chunks_exact_mut(n).zip(states.iter()) {
-                row.copy_from_slice(&state.h[span.clone()]);
+            for (row, stream) in hidden.chunks_exact_mut(n).zip(rows) {
+                row.copy_from_slice(&state(&mut streams[*stream]).h[span.clone()]);
             }
             layer
                 .from_input
                 .forward(if l == 0 { x } else { &*out }, &mut gates);
             layer.from_hidden.forward_add(&hidden, &mut gates);
-            for (k, state) in states.iter_mut().enumerate() {
+            let each = gates.chunks_exact_mut(4 * n).zip(out.chunks_exact_mut(n));
+            for (stream, (gates, out)) in rows.iter().zip(each) {
+                let state = state(&mut streams[*stream]);
                 let h = &mut state.h[span.clone()];
-                lstm_cell(
-                    &mut gates[k * 4 * n..(k + 1) * 4 * n],
-                    &mut state.c[span.clone()],
-                    h,
-                );
-                out[k * n..(k + 1) * n].copy_from_slice(h);
+                lstm_cell(gates, &mut state.c[span.clone()], h);
+                out.copy_from_slice(h);
             }
         }
     }

@@ -6,6 +6,7 @@ use half::bf16;
 use percept_kernels::Padded;
 use rayon::prelude::*;
 
+use crate::AttentionShape;
 use crate::arena::{Buffer, buffer};
 
 /// Encodings of the relative positions `back, back - 1, ..., -ahead`; positive positions are keys to the left.
@@ -76,6 +77,21 @@ impl Table {
 }
 
 impl ProjectedPositions {
+    /// Those from `back` to `-ahead`, for `heads` heads.
+    ///
+    /// # Panics
+    /// Where the table does not reach that far.
+    pub fn padded(&self, (back, ahead): (usize, usize), shape: AttentionShape) -> PaddedPositions {
+        let (first, rows) = (self.back - back, back + ahead + 1);
+        let head_width = shape.width / shape.heads;
+        let heads = (0..shape.heads).map(|head| self.head((head, head_width), (first, rows)));
+        PaddedPositions {
+            by_head: heads.flat_map(|table| table.to_vec()).collect(),
+            rows,
+            back,
+        }
+    }
+
     /// Columns `first .. first + count` of the table of one head in padded form, `[head_width, count]`.
     pub(crate) fn head(
         &self,
@@ -89,6 +105,23 @@ impl ProjectedPositions {
             self.by_head.read(at, &mut row[..count]);
         }
         out
+    }
+}
+
+/// Positions ready for the kernel, for masks of a fixed reach; from [`ProjectedPositions::padded`].
+#[derive(Clone, Debug)]
+pub struct PaddedPositions {
+    /// For each head `[head width, rows]`, in [`Padded`] form.
+    by_head: Vec<f32>,
+    rows: usize,
+    /// The column of position 0.
+    pub(crate) back: usize,
+}
+
+impl PaddedPositions {
+    pub(crate) fn head(&self, head: usize, head_width: usize) -> Padded<'_> {
+        let (len, _) = Padded::layout(head_width, self.rows);
+        Padded::new(&self.by_head[head * len..][..len], head_width, self.rows)
     }
 }
 

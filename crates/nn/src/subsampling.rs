@@ -15,6 +15,8 @@ use crate::{Bias, Items, Linear, Loader};
 const TILE_FRAMES: usize = 16;
 /// Output frames whose flattened channels are held at once.
 const GROUP_FRAMES: usize = 256;
+/// Strided convolutions at most: a factor of 256.
+const MAX_STAGES: usize = 8;
 
 /// Sizes of a [`Subsampling`] stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +61,8 @@ impl Subsampling {
             causal,
         } = shape;
         assert!(
-            factor.is_power_of_two() && factor >= 2,
-            "a subsampling factor is a power of two"
+            factor.is_power_of_two() && (2..=1 << MAX_STAGES).contains(&factor),
+            "a subsampling factor is a power of two, up to 256"
         );
         let tensors = loader.tensors();
         let stages = factor.ilog2() as usize;
@@ -106,39 +108,67 @@ impl Subsampling {
         })
     }
 
+    /// The strided convolutions, in order.
+    pub fn stages(&self) -> &[Conv2dGeometry] {
+        &self.geometry
+    }
+
     /// Output frames that come out of `mel_frames`.
     pub fn out_frames(&self, mel_frames: usize) -> usize {
         self.geometry.iter().fold(mel_frames, |n, g| g.out_len(n))
     }
 
-    /// Maps `mel` `[mel_items.total(), mels]` to `[frames, width]`, and says how many frames each item has.
-    pub fn forward(&self, mel: &[f32], mel_items: &Items) -> (Vec<f32>, Items) {
-        assert_eq!(
-            mel.len(),
-            mel_items.total() * self.shape.mels,
-            "mel frames do not match their items"
-        );
-        let items = Items::new(mel_items.ranges().map(|r| self.out_frames(r.len())));
-        let mut out = vec![0.0; items.total() * self.shape.width];
-        for (source, target) in mel_items.ranges().zip(items.ranges()) {
-            let mel = &mel[source.start * self.shape.mels..source.end * self.shape.mels];
-            let out = &mut out[target.start * self.shape.width..target.end * self.shape.width];
-            self.forward_item(mel, out);
-        }
-        (out, items)
+    /// The mel frames that output frames `frames` see, in a signal without end.
+    pub fn mel_rows(&self, frames: Range<usize>) -> Range<usize> {
+        let stages = self.geometry.iter().rev();
+        stages.fold(frames, |rows, g| g.input_rows(&rows, usize::MAX))
     }
 
-    fn forward_item(&self, mel: &[f32], out: &mut [f32]) {
+    /// Maps `mel` `[mel_items.total(), mels]` to `out` `[items.total(), width]`, where each of `items` has the frames that
+    /// [`Subsampling::out_frames`] gives for it.
+    pub fn forward(&self, mel: &[f32], mel_items: &Items, items: &Items, out: &mut [f32]) {
+        let mels = self.shape.mels;
+        assert_eq!(
+            mel.len(),
+            mel_items.total() * mels,
+            "mel frames do not match their items"
+        );
+        let whole = |item: usize| {
+            let rows = mel_items.range(item);
+            let window = RowWindow {
+                data: &mel[rows.start * mels..rows.end * mels],
+                first_row: 0,
+                total_rows: rows.len(),
+            };
+            (window, 0)
+        };
+        self.forward_rows(items, whole, out);
+    }
+
+    /// As [`Subsampling::forward`] for parts of longer signals: `source(n)` gives mel frames of the signal of item `n`,
+    /// those of [`Subsampling::mel_rows`] at least, and which of its output frames comes first.
+    pub fn forward_rows<'a>(
+        &self,
+        items: &Items,
+        source: impl Fn(usize) -> (RowWindow<'a>, usize) + Sync,
+        out: &mut [f32],
+    ) {
         let (inputs, width) = (self.out.inputs(), self.shape.width);
-        let mel_frames = mel.len() / self.shape.mels;
+        assert_eq!(out.len(), items.total() * width, "out is [frames, width]");
         for (group, out) in out.chunks_mut(GROUP_FRAMES * width).enumerate() {
             let first = group * GROUP_FRAMES;
             let mut flat = buffer(out.len() / width * inputs);
             flat.par_chunks_mut(TILE_FRAMES * inputs)
                 .enumerate()
-                .for_each(|(tile, flat)| {
+                .for_each(|(tile, mut flat)| {
                     let start = first + tile * TILE_FRAMES;
-                    self.tile(mel, mel_frames, start..start + flat.len() / inputs, flat);
+                    for (item, part) in items.parts(start..start + flat.len() / inputs) {
+                        let (now, later) = flat.split_at_mut(part.len() * inputs);
+                        let (window, first_frame) = source(item);
+                        let frames = first_frame + part.start..first_frame + part.end;
+                        self.tile(&window, frames, now);
+                        flat = later;
+                    }
                 });
             for_each_tile(out, width, |row, tile| {
                 let rows = tile.len() / width;
@@ -149,14 +179,16 @@ impl Subsampling {
     }
 
     /// The flattened channels of output frames `frames`, `[frames.len(), freqs · channels]`.
-    fn tile(&self, mel: &[f32], mel_frames: usize, frames: Range<usize>, flat: &mut [f32]) {
-        // Which rows each stage must make, and how many there are in the whole item.
-        let mut rows = vec![frames; self.geometry.len()];
-        let mut totals = vec![mel_frames];
-        for geometry in &self.geometry {
-            totals.push(geometry.out_len(totals[totals.len() - 1]));
+    fn tile(&self, mel: &RowWindow<'_>, frames: Range<usize>, flat: &mut [f32]) {
+        // Which rows each stage must make, and how many there are in the whole signal.
+        let stages = self.geometry.len();
+        let mut rows: [Range<usize>; MAX_STAGES] = std::array::from_fn(|_| 0..0);
+        let mut totals = [mel.total_rows; MAX_STAGES];
+        for stage in 1..stages {
+            totals[stage] = self.geometry[stage - 1].out_len(totals[stage - 1]);
         }
-        for stage in (1..self.geometry.len()).rev() {
+        rows[stages - 1] = frames;
+        for stage in (1..stages).rev() {
             rows[stage - 1] = self.geometry[stage].input_rows(&rows[stage], totals[stage]);
         }
         let mut current: Option<Buffer> = None;
@@ -165,12 +197,7 @@ impl Subsampling {
             let out_rows = rows[stage].clone();
             let mut strided = buffer(out_rows.len() * geometry.out_freqs() * self.shape.channels);
             let Some(source) = &current else {
-                let window = RowWindow {
-                    data: mel,
-                    first_row: 0,
-                    total_rows: mel_frames,
-                };
-                conv2d_first(&window, taps, bias, geometry, out_rows, &mut strided);
+                conv2d_first(mel, taps, bias, geometry, out_rows, &mut strided);
                 current = Some(strided);
                 continue;
             };

@@ -1,6 +1,10 @@
 //! Cutting rows into tiles that threads work on side by side.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
+
+use crate::Items;
 
 /// Rows below which a tile does not pay for the weights it streams.
 const MIN_ROWS: usize = 32;
@@ -31,4 +35,43 @@ pub(crate) fn for_each_tile(x: &mut [f32], width: usize, work: impl Fn(usize, &m
     x.par_chunks_mut(tile * width)
         .enumerate()
         .for_each(|(i, chunk)| work(i * tile, chunk));
+}
+
+/// Calls `work(rows of the item, its stream, its part of x)` for every item of `x` `[items.total(), width]` that has rows,
+/// items side by side.
+pub(crate) fn for_each_item<S: Send>(
+    items: &Items,
+    streams: &mut [S],
+    (x, width): (&mut [f32], usize),
+    work: &(impl Fn(Range<usize>, &mut S, &mut [f32]) + Sync),
+) {
+    share_items(items, (0, streams), (x, width), work);
+}
+
+/// The items from `first` on, one for each of `streams`; `x` is theirs alone.
+fn share_items<S: Send>(
+    items: &Items,
+    (first, streams): (usize, &mut [S]),
+    (x, width): (&mut [f32], usize),
+    work: &(impl Fn(Range<usize>, &mut S, &mut [f32]) + Sync),
+) {
+    match streams {
+        [] => {}
+        [stream] => {
+            let rows = items.range(first);
+            if !rows.is_empty() {
+                work(rows, stream, x);
+            }
+        }
+        _ => {
+            let half = streams.len() / 2;
+            let (before, after) = streams.split_at_mut(half);
+            let middle = items.range(first + half).start - items.range(first).start;
+            let (x_before, x_after) = x.split_at_mut(middle * width);
+            rayon::join(
+                || share_items(items, (first, before), (x_before, width), work),
+                || share_items(items, (first + half, after), (x_after, width), work),
+            );
+        }
+    }
 }

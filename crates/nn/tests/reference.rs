@@ -243,7 +243,7 @@ fn attention_equals_the_plain_loop_for_every_mask_and_length() {
         // A table that reaches further than the mask changes nothing.
         let encodings = RelativePositions::new(back + 3, ahead + 1, width);
         let projected = layer.project(&encodings);
-        layer.forward(&mut out, &items, &mask, &projected);
+        layer.forward(&mut out, &items, &|_| mask, &projected);
         let mut expected = Vec::new();
         for item in items.ranges() {
             expected.extend(attention(
@@ -346,14 +346,14 @@ fn lstm_steps_equal_the_plain_loop_and_streams_do_not_mix() {
     for step in 0..5 {
         let rows = &x[step * 3 * inputs..(step + 1) * 3 * inputs];
         let mut out = vec![0.0; 3 * hidden];
-        lstm.step(rows, &mut batch.iter_mut().collect::<Vec<_>>(), &mut out);
+        lstm.step(rows, (&[0, 1, 2], &mut batch), |state| state, &mut out);
         for stream in 0..3 {
-            let mut alone = lstm.state();
+            let mut alone = [lstm.state()];
             let mut single = vec![0.0; hidden];
             let (mut h, mut c) = (vec![vec![0.0; hidden]; 2], vec![vec![0.0; hidden]; 2]);
             for s in 0..=step {
                 let row = &x[(s * 3 + stream) * inputs..][..inputs];
-                lstm.step(row, &mut [&mut alone], &mut single);
+                lstm.step(row, (&[0], &mut alone), |state| state, &mut single);
                 let mut below = row.to_vec();
                 for l in 0..2 {
                     let part = |n: &str| w.get(&format!("lstm.{n}_l{l}"));
@@ -381,7 +381,7 @@ fn lstm_steps_equal_the_plain_loop_and_streams_do_not_mix() {
                 out[stream * hidden..(stream + 1) * hidden],
                 "alone = in a batch"
             );
-            assert_eq!(alone, batch[stream]);
+            assert_eq!(alone[0], batch[stream]);
             close(&single, &h[1], TOL, "lstm");
         }
     }
@@ -423,7 +423,9 @@ fn subsampling_in_tiles_equals_the_whole_convolutions() {
                 .expect("complete");
             let items = Items::new([0usize, 1, 7, 8, 9, 801]);
             let mel = w.noise(items.total() * shape.mels, 1.0);
-            let (out, out_items) = layer.forward(&mel, &items);
+            let out_items = Items::new(items.ranges().map(|item| layer.out_frames(item.len())));
+            let mut out = vec![0.0; out_items.total() * shape.width];
+            layer.forward(&mel, &items, &out_items, &mut out);
             let mut expected = Vec::new();
             for (item, frames) in items.ranges().zip(out_items.ranges()) {
                 let rows = &mel[item.start * shape.mels..item.end * shape.mels];

@@ -19,14 +19,28 @@
 
 mod embedded;
 mod recognizer;
+mod stream;
 
 pub use embedded::embedded_checkpoint;
+pub use percept_asr::TranscriptContext;
+pub use percept_asr::{AdaptiveContext, AdaptiveError};
 pub use percept_asr::{
     Aggregate, Confidence, Decoder, Model, ModelConfig, ModelError, ParseConfidenceError, Profile,
     Segment, StageTime, Token, Transcript, WindowPolicy, Word,
 };
+pub use percept_asr::{
+    AudioProducer, RingOptions, StreamingParakeetTdt, TokenConsumer, TokenResult,
+};
+pub use percept_asr::{
+    ContextConfig, ContextError, ContextPart, ContextWarning, Detokenizer, EmittedToken, Endpoint,
+    EndpointCause, EndpointRules, Histogram, Next, Preset, Role, Scheduler, SchedulerError,
+    SchedulerOptions, StepReport, StreamError, StreamEvent, StreamId, StreamMetrics, StreamMode,
+    StreamOptions, StreamState, UnknownPreset,
+};
 pub use percept_audio as audio;
 pub use percept_kernels::{Candidate, KernelChoice, kernels};
 pub use percept_weights::{Checkpoint, Layout, WeightCache, WeightsError, cache, hub};
+pub use percept_weights::{Piece, PieceKind, Vocabulary};
 pub use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use recognizer::{Error, Features, Precision, Recognizer, RecognizerOptions, Session, Stage};
+pub use stream::Stream;

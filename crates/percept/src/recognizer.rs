@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use percept_asr::{
-    Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Profile, Transcript,
+    Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Profile, SchedulerError,
+    StreamError, Transcript,
 };
 use percept_weights::{Checkpoint, WeightCache, WeightsError};
 use rayon::ThreadPool;
@@ -54,6 +55,12 @@ pub enum Error {
     /// The checkpoint or the audio is at fault.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A stream cannot begin, or cannot take what it was given.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A scheduler refuses what it was asked.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
     /// The system refused to start threads.
     #[error("{threads} threads could not be started: {source}; ask for fewer")]
     Threads {
@@ -75,6 +82,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Error::Model(error) => error.code(),
+            Error::Stream(error) => error.code(),
+            Error::Scheduler(error) => error.code(),
             Error::Threads { .. } => "threads",
         }
     }
@@ -104,7 +113,7 @@ pub struct Features {
 #[derive(Clone, Debug)]
 pub struct Recognizer {
     model: Arc<Model>,
-    pool: Arc<ThreadPool>,
+    pub(crate) pool: Arc<ThreadPool>,
 }
 
 impl Recognizer {

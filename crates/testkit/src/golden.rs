@@ -95,6 +95,17 @@ impl Case {
         self.seams.contains_key(name)
     }
 
+    /// What it says while audio comes in, where the reference was asked.
+    pub fn streams(&self) -> Option<Streams> {
+        let path = self.folder.join("stream.json");
+        path.exists().then(|| read_json(&path))
+    }
+
+    /// The tensors of [`Case::streams`], by their seams.
+    pub fn stream_seams(&self) -> BTreeMap<String, Array> {
+        read_safetensors(&self.folder.join("stream.safetensors"))
+    }
+
     /// What the reference says.
     pub fn expect(&self) -> &Expect {
         &self.expect
@@ -219,6 +230,102 @@ pub struct JointPoint {
     pub frames: Vec<usize>,
     /// Tokens heard since the start.
     pub history: Vec<u32>,
+}
+
+/// What a case says while its audio comes in.
+#[derive(Debug, Deserialize)]
+pub struct Streams {
+    /// Streams in left-chunk-right windows.
+    pub windows: Vec<WindowedStream>,
+    /// Streams whose frames are each computed once.
+    pub cache_aware: Vec<CacheAwareStream>,
+}
+
+/// A part of a recording as if nothing came before it, and all that is committed of it.
+#[derive(Debug, Deserialize)]
+pub struct Said {
+    /// The recording, below the fixtures.
+    pub audio: String,
+    /// The first sample.
+    pub start: usize,
+    /// How many.
+    pub samples: usize,
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// The frame of each token.
+    pub frames: Vec<u64>,
+    /// Its duration in frames.
+    pub durations: Vec<u32>,
+    /// Its probability.
+    pub probabilities: Vec<f32>,
+}
+
+impl Said {
+    /// The samples.
+    pub fn pcm(&self) -> Vec<f32> {
+        let pcm = read_wav(&fixtures().join(&self.audio));
+        pcm[self.start..self.start + self.samples].to_vec()
+    }
+}
+
+/// A stream in windows.
+#[derive(Debug, Deserialize)]
+pub struct WindowedStream {
+    /// What is said.
+    #[serde(flatten)]
+    pub said: Said,
+    /// Left context, chunk and right context, in encoder frames.
+    pub context_frames: [usize; 3],
+    /// How the length lies to the schedule.
+    pub ends: String,
+    /// The windows.
+    pub steps: Vec<WindowStep>,
+}
+
+/// One window of a stream, and what is known after it.
+#[derive(Debug, Deserialize)]
+pub struct WindowStep {
+    /// The first encoder frame that it decodes.
+    pub first_frame: u64,
+    /// How many it decodes.
+    pub frames: u64,
+    /// Tokens said so far; for CTC one whose run goes on counts.
+    pub committed: usize,
+    /// Tokens of the right context.
+    pub volatile: Volatile,
+    /// CTC: the length of the run that the chunk ends in.
+    #[serde(default)]
+    pub open_run: u32,
+    /// CTC: by how many frames of right context it goes on.
+    #[serde(default)]
+    pub volatile_run: u32,
+}
+
+/// Tokens that may still change.
+#[derive(Debug, Deserialize)]
+pub struct Volatile {
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// The frame of each.
+    pub frames: Vec<u64>,
+    /// Its duration in frames.
+    pub durations: Vec<u32>,
+}
+
+/// A stream whose frames are each computed once.
+#[derive(Debug, Deserialize)]
+pub struct CacheAwareStream {
+    /// What is said.
+    #[serde(flatten)]
+    pub said: Said,
+    /// Right context in encoder frames.
+    pub lookahead: usize,
+    /// Encoder frames in all.
+    pub encoder_frames: usize,
+    /// The name of the encoder's output, `[encoder_frames, width]`.
+    pub seam: String,
+    /// The slot of the language prompt, for models that have one.
+    pub prompt: Option<usize>,
 }
 
 /// All tensors of a safetensors file, which must be `f32`.

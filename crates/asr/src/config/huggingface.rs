@@ -128,6 +128,7 @@ fn encoder(
         padding,
         mask: mask(fields, causal)?,
         lookaheads: Vec::new(),
+        follows_context: false,
     })
 }
 

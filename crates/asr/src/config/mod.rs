@@ -50,6 +50,8 @@ pub struct EncoderConfig {
     pub padding: ConvPadding,
     /// Which frames attention sees.
     pub mask: AttentionMask,
+    /// Whether it was trained to see what the context of a streaming window says (`chunked_limited_with_rc`).
+    pub follows_context: bool,
     /// Other right contexts that the model was trained with, in frames; empty for most.
     pub lookaheads: Vec<usize>,
 }

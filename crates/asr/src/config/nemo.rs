@@ -125,6 +125,8 @@ fn encoder(fields: &Fields<'_>, tensors: &Tensors) -> Result<EncoderConfig, Weig
         padding,
         mask,
         lookaheads,
+        follows_context: fields.text("encoder.att_context_style")
+            == Some("chunked_limited_with_rc"),
     })
 }
 

@@ -53,21 +53,32 @@ impl CtcHead {
     /// # Panics
     /// Where a stream's frames are not whole frames of `encoder_hidden` values.
     pub fn decode(&self, confidence: Confidence, streams: &mut [CtcStream<'_>]) {
+        let mut logits = Vec::new();
+        for stream in streams {
+            self.search(confidence, stream, &mut logits);
+        }
+    }
+
+    /// As [`CtcHead::decode`] for one stream, in memory that is reused.
+    pub(crate) fn search(
+        &self,
+        confidence: Confidence,
+        stream: &mut CtcStream<'_>,
+        logits: &mut Vec<f32>,
+    ) {
         let config = *self.config();
         let width = config.encoder_hidden;
-        let mut logits = vec![0.0; TILE_FRAMES * config.vocab];
-        for stream in streams {
-            assert_eq!(stream.frames.len() % width, 0, "frames are whole");
-            let mut frame = stream.first_frame;
-            for tile in stream.frames.chunks(TILE_FRAMES * width) {
-                let logits = &mut logits[..tile.len() / width * config.vocab];
-                self.logits(tile, logits);
-                for logits in logits.chunks_exact(config.vocab) {
-                    let best = argmax(logits).map_or(config.blank, |class| class as u32);
-                    let class = (best != config.blank).then_some(best);
-                    stream.take(class, frame, |class| confidence.of(logits, class));
-                    frame += 1;
-                }
+        assert_eq!(stream.frames.len() % width, 0, "frames are whole");
+        logits.resize(TILE_FRAMES * config.vocab, 0.0);
+        let mut frame = stream.first_frame;
+        for tile in stream.frames.chunks(TILE_FRAMES * width) {
+            let logits = &mut logits[..tile.len() / width * config.vocab];
+            self.logits(tile, logits);
+            for logits in logits.chunks_exact(config.vocab) {
+                let best = argmax(logits).map_or(config.blank, |class| class as u32);
+                let class = (best != config.blank).then_some(best);
+                stream.take(class, frame, |class| confidence.of(logits, class));
+                frame += 1;
             }
         }
     }

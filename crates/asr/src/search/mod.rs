@@ -11,6 +11,7 @@ mod transducer;
 
 pub use ctc::{CtcState, CtcStream};
 pub use transducer::TransducerStream;
+pub(crate) use transducer::{SearchMemory, TransducerLane};
 
 /// A token, and where it was found.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@
 
 use super::{EmittedToken, argmax};
 use crate::confidence::Confidence;
-use crate::transducer::{Transducer, TransducerState};
+use crate::transducer::{PredictionMemory, Transducer, TransducerState};
 
 /// One stream's share of a call to [`Transducer::decode`].
 pub struct TransducerStream<'a> {
@@ -20,6 +20,25 @@ pub struct TransducerStream<'a> {
     pub out: &'a mut Vec<EmittedToken>,
 }
 
+/// What a search moves: a stream, wherever its parts are kept.
+pub(crate) trait TransducerLane {
+    /// What the stream carries.
+    fn state(&mut self) -> &mut TransducerState;
+    /// Takes a token at frame `t` of this call.
+    fn emit(&mut self, t: u64, token: EmittedToken);
+}
+
+impl TransducerLane for TransducerStream<'_> {
+    fn state(&mut self) -> &mut TransducerState {
+        self.state
+    }
+
+    fn emit(&mut self, t: u64, token: EmittedToken) {
+        let frame = self.first_frame + t;
+        self.out.push(EmittedToken { frame, ..token });
+    }
+}
+
 impl Transducer {
     /// Searches the next frames of every stream and moves its state behind them.
     ///
@@ -30,15 +49,37 @@ impl Transducer {
     /// # Panics
     /// Where a stream's frames are not whole frames of `encoder_hidden` values.
     pub fn decode(&self, confidence: Confidence, streams: &mut [TransducerStream<'_>]) {
-        let mut search = Search::new(self, confidence, streams);
+        let frames: Vec<&[f32]> = streams.iter().map(|stream| stream.frames).collect();
+        self.search(
+            confidence,
+            streams,
+            |n| frames[n],
+            &mut SearchMemory::default(),
+        );
+    }
+
+    /// As [`Transducer::decode`] for any lanes, of which lane `n` goes over `frames(n)`, in memory that is reused.
+    pub(crate) fn search<'f, L: TransducerLane>(
+        &self,
+        confidence: Confidence,
+        lanes: &mut [L],
+        frames: impl Fn(usize) -> &'f [f32],
+        memory: &mut SearchMemory,
+    ) {
+        let mut search = Search {
+            transducer: self,
+            confidence,
+            memory,
+        };
+        search.begin(lanes, frames);
         loop {
-            while search.look(streams) {}
-            if !search.advance(streams) {
+            while search.look(lanes) {}
+            if !search.advance(lanes) {
                 break;
             }
         }
-        for (stream, cursor) in streams.iter_mut().zip(&search.cursors) {
-            stream.state.time_jump = cursor.t - cursor.frames;
+        for (lane, cursor) in lanes.iter_mut().zip(&search.memory.cursors) {
+            lane.state().time_jump = cursor.t - cursor.frames;
         }
     }
 
@@ -83,10 +124,9 @@ enum Decision {
     },
 }
 
-/// One call's walk over its streams.
-struct Search<'a> {
-    transducer: &'a Transducer,
-    confidence: Confidence,
+/// What one call needs, kept for the next.
+#[derive(Debug, Default)]
+pub(crate) struct SearchMemory {
     cursors: Vec<Cursor>,
     /// The joint's encoder projection of all frames of all streams, `[ΣT, joint_hidden]`.
     projected: Vec<f32>,
@@ -98,9 +138,18 @@ struct Search<'a> {
     logits: Vec<f32>,
     /// Labels of the current round, in the order of the streams that found them.
     labels: Vec<u32>,
+    prediction: PredictionMemory,
+}
+
+/// One call's walk over its streams.
+struct Search<'a> {
+    transducer: &'a Transducer,
+    confidence: Confidence,
+    memory: &'a mut SearchMemory,
 }
 
 /// Where one stream is within its frames of this call.
+#[derive(Debug)]
 struct Cursor {
     /// Its first row of [`Search::projected`].
     first_row: usize,
@@ -134,72 +183,68 @@ impl Cursor {
     }
 }
 
-impl<'a> Search<'a> {
-    fn new(
-        transducer: &'a Transducer,
-        confidence: Confidence,
-        streams: &[TransducerStream<'_>],
-    ) -> Search<'a> {
-        let config = transducer.config();
+impl Search<'_> {
+    fn begin<'f, L: TransducerLane>(
+        &mut self,
+        lanes: &mut [L],
+        frames: impl Fn(usize) -> &'f [f32],
+    ) {
+        let config = self.transducer.config();
         let (width, joint) = (config.encoder_hidden, config.joint_hidden);
-        let mut cursors = Vec::with_capacity(streams.len());
+        let memory = &mut *self.memory;
+        memory.cursors.clear();
         let mut rows = 0;
-        for stream in streams {
-            let frames = stream.frames.len() / width;
-            assert_eq!(stream.frames.len(), frames * width, "frames are whole");
-            cursors.push(Cursor {
+        for (n, lane) in lanes.iter_mut().enumerate() {
+            let count = frames(n).len() / width;
+            assert_eq!(frames(n).len(), count * width, "frames are whole");
+            memory.cursors.push(Cursor {
                 first_row: rows,
-                frames: frames as u64,
-                t: stream.state.time_jump,
+                frames: count as u64,
+                t: lane.state().time_jump,
                 label: None,
                 last: None,
                 same: 0,
             });
-            rows += frames;
+            rows += count;
         }
-        let mut projected = vec![0.0; rows * joint];
-        let mut rest = &mut projected[..];
-        for stream in streams {
-            let (own, others) = rest.split_at_mut(stream.frames.len() / width * joint);
-            transducer.project_frames(stream.frames, own);
+        memory.projected.resize(rows * joint, 0.0);
+        let mut rest = &mut memory.projected[..];
+        for n in 0..lanes.len() {
+            let frames = frames(n);
+            let (own, others) = rest.split_at_mut(frames.len() / width * joint);
+            self.transducer.project_frames(frames, own);
             rest = others;
         }
-        Search {
-            transducer,
-            confidence,
-            cursors,
-            projected,
-            rows: Vec::with_capacity(streams.len()),
-            met: vec![0.0; streams.len() * joint],
-            logits: vec![0.0; streams.len() * (config.vocab + config.durations.len())],
-            labels: Vec::with_capacity(streams.len()),
-        }
+        memory.met.resize(lanes.len() * joint, 0.0);
+        let outputs = config.vocab + config.durations.len();
+        memory.logits.resize(lanes.len() * outputs, 0.0);
     }
 
     /// Runs the joint once for every stream that looks for a label; `false` where none does.
-    fn look(&mut self, streams: &mut [TransducerStream<'_>]) -> bool {
+    fn look<L: TransducerLane>(&mut self, lanes: &mut [L]) -> bool {
         let config = self.transducer.config();
         let joint = config.joint_hidden;
         let outputs = config.vocab + config.durations.len();
-        self.rows.clear();
-        for (index, cursor) in self.cursors.iter().enumerate() {
+        let memory = &mut *self.memory;
+        memory.rows.clear();
+        for (index, cursor) in memory.cursors.iter().enumerate() {
             if cursor.is_looking() {
                 let at = (cursor.first_row + cursor.t as usize) * joint;
-                let frame = &self.projected[at..at + joint];
-                let met = &mut self.met[self.rows.len() * joint..][..joint];
+                let frame = &memory.projected[at..at + joint];
+                let met = &mut memory.met[memory.rows.len() * joint..][..joint];
                 self.transducer
-                    .meet(frame, &streams[index].state.predicted, met);
-                self.rows.push(index);
+                    .meet(frame, &lanes[index].state().predicted, met);
+                memory.rows.push(index);
             }
         }
-        let rows = self.rows.len();
-        let logits = &mut self.logits[..rows * outputs];
+        let rows = memory.rows.len();
+        let logits = &mut memory.logits[..rows * outputs];
         if rows == 0 {
             return false;
         }
-        self.transducer.logits(&self.met[..rows * joint], logits);
-        for (&index, logits) in self.rows.iter().zip(logits.chunks_exact(outputs)) {
-            let (cursor, stream) = (&mut self.cursors[index], &mut streams[index]);
+        self.transducer.logits(&memory.met[..rows * joint], logits);
+        for (&index, logits) in memory.rows.iter().zip(logits.chunks_exact(outputs)) {
+            let cursor = &mut memory.cursors[index];
             match self.transducer.decide(logits) {
                 Decision::Blank { frames } => cursor.t += u64::from(frames),
                 Decision::Label {
@@ -208,12 +253,13 @@ impl<'a> Search<'a> {
                     duration,
                 } => {
                     let tokens = &logits[..config.vocab];
-                    stream.out.push(EmittedToken {
+                    let found = EmittedToken {
                         id: token,
-                        frame: stream.first_frame + cursor.t,
+                        frame: cursor.t,
                         duration,
                         confidence: self.confidence.of(tokens, token as usize),
-                    });
+                    };
+                    lanes[index].emit(cursor.t, found);
                     cursor.label = Some(token);
                     cursor.leave(frames, config.max_symbols);
                 }
@@ -223,19 +269,25 @@ impl<'a> Search<'a> {
     }
 
     /// Feeds the labels found to the prediction networks; `false` where there are none.
-    fn advance(&mut self, streams: &mut [TransducerStream<'_>]) -> bool {
-        self.labels.clear();
-        let mut states = Vec::with_capacity(streams.len());
-        for (cursor, stream) in self.cursors.iter_mut().zip(streams) {
+    fn advance<L: TransducerLane>(&mut self, lanes: &mut [L]) -> bool {
+        let memory = &mut *self.memory;
+        memory.labels.clear();
+        memory.rows.clear();
+        for (index, cursor) in memory.cursors.iter_mut().enumerate() {
             if let Some(label) = cursor.label.take() {
-                self.labels.push(label);
-                states.push(&mut *stream.state);
+                memory.labels.push(label);
+                memory.rows.push(index);
             }
         }
-        if states.is_empty() {
+        if memory.rows.is_empty() {
             return false;
         }
-        self.transducer.predict(&self.labels, &mut states);
+        self.transducer.predict(
+            &memory.labels,
+            (&memory.rows, lanes),
+            |lane| lane.state(),
+            &mut memory.prediction,
+        );
         true
     }
 }

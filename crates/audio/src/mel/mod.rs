@@ -1,11 +1,14 @@
 //! The log-mel front end of NeMo's `FilterbankFeatures`, incremental.
 //!
 //! [`MelFrontEnd`] holds what never changes (window, filterbank, FFT plan) and is shared; [`MelStream`] holds what one
-//! stream remembers. There is one arithmetic path per frame, so how the samples arrive cannot change a bit of it.
+//! stream remembers, [`MelWindows`] what overlapping windows of one stream have in common. There is one arithmetic path
+//! per frame, so how the samples arrive cannot change a bit of it.
 
 mod filterbank;
+mod frame;
 mod normalize;
 mod stream;
+mod windows;
 
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use filterbank::SparseFilterbank;
 
 pub use normalize::{Normalize, normalize};
 pub use stream::{MelStream, features};
+pub use windows::MelWindows;
 
 /// Bounds that no real front end comes near and that keep a hostile config from asking for gigabytes.
 const MAX_FFT: usize = 1 << 16;
@@ -110,7 +114,7 @@ pub enum MelError {
     },
 }
 
-/// The immutable half of a mel front end: share it by `Arc` between any number of [`MelStream`]s.
+/// The immutable half of a mel front end: share it by `Arc` between any number of [`MelStream`]s and [`MelWindows`].
 pub struct MelFrontEnd {
     config: MelConfig,
     /// `[win_samples]`.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use realfft::num_complex::Complex;
-
 use super::MelFrontEnd;
+use super::frame::FrameScratch;
 
 /// Samples taken from a push at a time, which bounds the buffer however long the push is.
 const BLOCK_SAMPLES: usize = 4096;
@@ -13,7 +12,8 @@ const BLOCK_SAMPLES: usize = 4096;
 ///
 /// Input: mono `f32` at the front end's sample rate. Output: `[frames, n_mels]`, natural logarithm, not normalised, one
 /// frame per hop. A frame is emitted as soon as its window is complete; `finish` computes the rest against zeros. Any
-/// split of the input gives the same frames, bit for bit, and a frame never depends on a sample after its window.
+/// split of the input gives the same frames, bit for bit, and a frame never depends on a sample after its window. After
+/// [`new`](Self::new), nothing but a growing `out` allocates.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,39 +39,26 @@ pub struct MelStream {
     frames: u64,
     last_sample: f32,
     is_finished: bool,
-    scratch: Scratch,
-}
-
-#[derive(Clone)]
-struct Scratch {
-    /// `[n_fft]`.
-    time: Vec<f32>,
-    /// `[n_fft / 2 + 1]`.
-    spectrum: Vec<Complex<f32>>,
-    /// `[n_fft / 2 + 1]`.
-    power: Vec<f32>,
-    fft: Vec<Complex<f32>>,
+    scratch: FrameScratch,
 }
 
 impl MelStream {
     /// A stream at sample 0.
     pub fn new(front_end: Arc<MelFrontEnd>) -> Self {
-        let lookback = front_end.lookback_samples();
+        let lookback = front_end.lookback_samples().max(0) as usize;
         let config = front_end.config();
-        let scratch = Scratch {
-            time: vec![0.0; config.n_fft],
-            spectrum: front_end.fft.make_output_vec(),
-            power: vec![0.0; config.n_fft / 2 + 1],
-            fft: front_end.fft.make_scratch_vec(),
-        };
+        // As long as it ever gets: what frames wait for, and a block; at the end, a window one hop on.
+        let waiting = lookback + front_end.ready_samples() as usize + BLOCK_SAMPLES;
+        let mut buffer = Vec::with_capacity(waiting.max(config.hop_samples + config.win_samples));
+        buffer.resize(lookback, 0.0);
         Self {
-            buffer: vec![0.0; lookback.max(0) as usize],
-            base_sample: -lookback.max(0),
+            buffer,
+            base_sample: -(lookback as i64),
             samples: 0,
             frames: 0,
             last_sample: 0.0,
             is_finished: false,
-            scratch,
+            scratch: FrameScratch::new(&front_end),
             front_end,
         }
     }
@@ -167,34 +154,8 @@ impl MelStream {
     /// Computes the next frame, whose window is in the buffer.
     fn emit(&mut self, out: &mut Vec<f32>) {
         let start = self.window_start();
-        let MelFrontEnd {
-            config,
-            window,
-            filterbank,
-            fft,
-        } = &*self.front_end;
-        let Scratch {
-            time,
-            spectrum,
-            power,
-            fft: fft_scratch,
-        } = &mut self.scratch;
-        let samples = &self.buffer[start..][..config.win_samples];
-        let offset = self.front_end.window_offset();
-        time.fill(0.0);
-        for ((t, w), x) in time[offset..].iter_mut().zip(window).zip(samples) {
-            *t = w * x;
-        }
-        fft.process_with_scratch(time, spectrum, fft_scratch)
-            .expect("the buffers were made by this plan");
-        for (p, z) in power.iter_mut().zip(&*spectrum) {
-            *p = z.re * z.re + z.im * z.im;
-        }
-        out.extend(
-            filterbank
-                .energies(power)
-                .map(|energy| (energy + config.log_guard).ln()),
-        );
+        let taps = &self.buffer[start..][..self.front_end.config().win_samples];
+        self.scratch.log_mels(&self.front_end, taps, out);
         self.frames += 1;
     }
 }

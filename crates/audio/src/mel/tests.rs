@@ -300,6 +300,20 @@ fn normalised_frames_have_mean_zero_and_deviation_one() {
 }
 
 #[test]
+fn a_band_is_normalised_as_if_it_were_alone() {
+    let (count, n_mels) = (40, 300);
+    let frames = signal(count * n_mels, 6);
+    let mut all = frames.clone();
+    normalize(Normalize::PerFeature, &mut all, n_mels);
+    for mel in 0..n_mels {
+        let mut alone: Vec<f32> = (0..count).map(|t| frames[t * n_mels + mel]).collect();
+        normalize(Normalize::PerFeature, &mut alone, 1);
+        let together = (0..count).map(|t| all[t * n_mels + mel]);
+        assert!(together.eq(alone), "band {mel}");
+    }
+}
+
+#[test]
 fn a_single_frame_normalises_to_zeros() {
     let mut frame = [1.0, -2.0, 3.0];
     normalize(Normalize::PerFeature, &mut frame, 3);

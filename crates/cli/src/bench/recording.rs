@@ -4,7 +4,7 @@ use std::path::Path;
 
 use percept::audio::AudioReader;
 
-use super::ALLOWED_SECONDS;
+use super::args::ALLOWED_SECONDS;
 use crate::audio;
 use crate::error::CliError;
 use crate::inputs::Source;
@@ -56,6 +56,11 @@ impl Recording {
             name: source.label(),
             pcm,
         })
+    }
+
+    /// All of it.
+    pub(super) fn into_pcm(self) -> Vec<f32> {
+        self.pcm
     }
 
     /// The beginnings of these lengths; the whole where none are given.

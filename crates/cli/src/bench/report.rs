@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::kernels::Operation;
 use super::measure::Length;
 use super::memory::Memory;
+use super::streams::Run;
 use crate::models;
 
 /// What is measured, and on what.
@@ -17,7 +18,6 @@ pub(super) struct Host {
     pub(super) precision: &'static str,
     pub(super) threads: usize,
     pub(super) audio: String,
-    pub(super) rounds: usize,
     pub(super) load_seconds: f64,
 }
 
@@ -26,9 +26,25 @@ pub(super) struct Host {
 pub(super) struct Report {
     #[serde(flatten)]
     pub(super) host: Host,
+    pub(super) rounds: usize,
     pub(super) memory: Memory,
     pub(super) lengths: Vec<Length>,
     pub(super) kernels: Vec<Operation>,
+}
+
+/// All that was measured with streams.
+#[derive(Debug, Serialize)]
+pub(super) struct StreamsReport {
+    #[serde(flatten)]
+    pub(super) host: Host,
+    pub(super) context: String,
+    /// Of each stream.
+    pub(super) seconds: f64,
+    pub(super) memory: Memory,
+    pub(super) runs: Vec<Run>,
+    /// The largest number of streams that the machine keeps up with, where it was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) largest: Option<usize>,
 }
 
 /// As one object with a line's end.
@@ -37,25 +53,37 @@ pub(super) fn json(report: &impl Serialize) -> String {
 }
 
 impl Host {
-    /// The lines above the figures.
-    pub(super) fn table(&self) -> String {
+    /// The lines above the figures; `work` says how often or how long.
+    pub(super) fn table(&self, work: &str) -> String {
         let threads = match self.threads {
             1 => "1 thread".to_owned(),
             threads => format!("{threads} threads"),
-        };
-        let rounds = match self.rounds {
-            1 => "1 round".to_owned(),
-            rounds => format!("{rounds} rounds"),
         };
         let millions = self.parameters as f64 / 1e6;
         format!(
             "model       {}, {millions:.1} M parameters\n\
              runs in     {} on {threads}, loaded in {}\n\
-             audio       {}, {rounds}\n\n",
+             audio       {}, {work}\n\n",
             self.model,
             self.precision,
             time(self.load_seconds),
             self.audio,
+        )
+    }
+}
+
+impl StreamsReport {
+    /// What is said below the figures.
+    pub(super) fn table(&self) -> String {
+        let size = |bytes: Option<u64>| bytes.map_or_else(|| "n/a".to_owned(), models::bytes);
+        let largest = match self.largest {
+            Some(largest) => format!("\nlargest     {largest} streams at a time\n"),
+            None => String::new(),
+        };
+        format!(
+            "{largest}\nmemory      {} at the end, {} at its highest\n",
+            size(self.memory.resident_bytes),
+            size(self.memory.peak_bytes),
         )
     }
 }
@@ -118,13 +146,13 @@ impl Report {
 }
 
 /// A length of audio, without digits that say nothing.
-fn audio(seconds: f64) -> String {
+pub(super) fn audio(seconds: f64) -> String {
     let text = format!("{seconds:.2}");
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A time in the unit that suits it.
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     if seconds < 0.9995 {
         format!("{} ms", digits(seconds * 1e3))
     } else {
@@ -194,9 +222,9 @@ mod tests {
                 precision: "int8",
                 threads: 64,
                 audio: "built-in".to_owned(),
-                rounds: 7,
                 load_seconds: 0.1234,
             },
+            rounds: 7,
             memory: Memory {
                 resident_bytes: Some(123_456_789),
                 peak_bytes: None,
@@ -204,7 +232,7 @@ mod tests {
             lengths: vec![length(1.0), length(3599.99)],
             kernels: Vec::new(),
         };
-        let shown = report.host.table() + &report.table();
+        let shown = report.host.table("7 rounds") + &report.table();
         for line in shown.lines() {
             assert!(line.chars().count() <= 80, "{line}");
             assert_eq!(line, line.trim_end());

@@ -16,7 +16,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
@@ -128,6 +128,30 @@ fn riff(format: u16, sample_rate: u32, channels: u16, bits: u16, data: &[u8]) ->
     bytes
 }
 
+/// Speech at 16 kHz, so many times over with pauses between: "hello we should meet for lunch next tuesday".
+pub(crate) fn speech(times: usize) -> Vec<i16> {
+    let file = fs::read(tiny_en().join("samples/hello.wav")).expect("the sample is there");
+    let at = file.windows(4).position(|four| four == b"data");
+    let data = &file[at.expect("a WAV file has data") + 8..];
+    let sample = |two: &[u8]| i16::from_le_bytes([two[0], two[1]]);
+    let once: Vec<i16> = data.chunks_exact(2).map(sample).collect();
+    vec![once; times].join(&[0; 6_000][..])
+}
+
+/// Samples as they go over a pipe.
+pub(crate) fn raw(samples: &[i16]) -> Vec<u8> {
+    samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect()
+}
+
+/// The same as floats.
+pub(crate) fn raw_float(samples: &[i16]) -> Vec<u8> {
+    let float = |sample: &i16| (f32::from(*sample) / 32_768.0).to_le_bytes();
+    samples.iter().flat_map(float).collect()
+}
+
 /// A second of quiet noise at 16 kHz, different for each seed.
 pub(crate) fn noise(seed: u32) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2_654_435_761).max(1);
@@ -197,6 +221,13 @@ pub(crate) fn path(folder: &Path, name: &str) -> String {
 /// The folder of the built-in model.
 pub(crate) fn tiny_en() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-en")
+}
+
+/// A small random model that streams frame by frame, ends utterances with a mark and was trained to hear 1, 0 or 3 frames
+/// in advance.
+pub(crate) fn cache_aware() -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    path(folder, "../../golden/fixtures/parakeet/rnnt_eou")
 }
 
 /// A copy of the built-in model below `root`.

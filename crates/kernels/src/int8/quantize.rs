@@ -38,6 +38,8 @@ pub struct QuantizedRows {
     zeros: Vec<i32>,
     /// Rows whose range is far wider than their values are large.
     wide: Vec<usize>,
+    /// 0, 1, 2 and so on, for every row so far.
+    every: Vec<usize>,
     width: usize,
     stride: usize,
 }
@@ -79,6 +81,11 @@ impl QuantizedRows {
         &self.wide
     }
 
+    /// All rows, in order.
+    pub fn every_row(&self) -> &[usize] {
+        &self.every[..self.rows()]
+    }
+
     /// What `coarse`, made from `x` with the same `prologue`, leaves of its rows `which`: to multiply as well and to add,
     /// which makes 16 bits of 8.
     ///
@@ -110,6 +117,7 @@ impl QuantizedRows {
         self.row.resize(width, 0.0);
         self.scales.resize(rows, 0.0);
         self.zeros.resize(rows, 0);
+        self.every.extend(self.every.len()..rows);
     }
 
     /// Rows held.
@@ -157,6 +165,7 @@ impl<'a> SimdOp for Quantize<'a> {
             wide,
             width,
             stride,
+            ..
         } = self.rows;
         wide.clear();
         for (r, (x, q)) in self

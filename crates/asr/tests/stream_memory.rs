@@ -1,0 +1,166 @@
+//! What a stream costs in memory: nothing per step once it is warm, and no more after a day than after a minute.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use percept_asr::{
+    ContextConfig, Model, ModelOptions, Precision, StepMemory, StreamMode, StreamOptions,
+    StreamState,
+};
+use percept_testkit::golden::Case;
+use percept_testkit::signals;
+use percept_weights::Checkpoint;
+
+/// Counts what is asked of the system's allocator, by any thread.
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller keeps to the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(size as i64 - layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller keeps to the contract of `realloc`.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller keeps to the contract of `dealloc`.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn load(name: &str, precision: Precision) -> Arc<Model> {
+    let case = Case::open(name);
+    let path = case.model().or(case.nemo()).expect("a case has a model");
+    let checkpoint = Checkpoint::open(&path).unwrap_or_else(|e| panic!("{e}"));
+    let options = ModelOptions {
+        precision: Some(precision),
+        ..ModelOptions::default()
+    };
+    Arc::new(Model::load(checkpoint, options).unwrap_or_else(|e| panic!("{e}")))
+}
+
+fn options(context: Option<[usize; 3]>) -> StreamOptions {
+    let mut options = StreamOptions::default();
+    if let Some([left, chunk, right]) = context {
+        let context = ContextConfig::from_frames(left, chunk, right).expect("a chunk");
+        options.mode = StreamMode::Windows(context);
+    }
+    options
+}
+
+/// 20 ms.
+const PACKET: usize = 320;
+
+/// Pushes `pcm` in packets and steps whenever a step is due; says how many steps that were.
+fn run(model: &Model, state: &mut StreamState, memory: &mut StepMemory, pcm: &[f32]) -> usize {
+    let mut steps = 0;
+    for mut packet in pcm.chunks(PACKET) {
+        while !packet.is_empty() {
+            let taken = state.push(packet).expect("finite samples");
+            packet = &packet[taken..];
+            if state.is_ready() {
+                model.step(&mut [&mut *state], memory);
+                state.clear_events();
+                steps += 1;
+            }
+        }
+    }
+    steps
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.expect("a thread or two")
+}
+
+/// Allocations in each of ten runs of a warm stream.
+fn allocations(model: &Model, options: &StreamOptions, pcm: &[f32]) -> Vec<usize> {
+    let mut state = model.stream(options).expect("known");
+    let mut memory = StepMemory::default();
+    let mut run = || {
+        let before = CALLS.load(Ordering::Relaxed);
+        let steps = run(model, &mut state, &mut memory, pcm);
+        assert!(steps >= 5, "{steps} steps");
+        CALLS.load(Ordering::Relaxed) - before
+    };
+    for _ in 0..4 {
+        run();
+    }
+    (0..10).map(|_| run()).collect()
+}
+
+// One test: the counters are those of the process.
+#[test]
+fn a_warm_stream_allocates_nothing_and_a_day_no_more_than_a_minute() {
+    let pcm = signals::babble(16_000, 6.0, 1);
+    let (alone, two) = (pool(1), pool(2));
+    for precision in [Precision::F32, Precision::Int8] {
+        for (name, context) in [
+            ("tdt_v3", Some([24, 6, 4])),
+            ("rnnt", Some([10, 8, 0])),
+            ("ctc", Some([12, 6, 4])),
+            ("rnnt_nemotron", None),
+            ("rnnt_nemotron3_5", None),
+        ] {
+            let (model, options) = (load(name, precision), options(context));
+            // The driver is one of the pool's threads: a call from outside it would cost a message.
+            let calls = alone.install(|| allocations(&model, &options, &pcm));
+            assert_eq!(calls, [0; 10], "{name} {precision:?}");
+            // A thread that takes a kind of task for the first time may still need its own buffer for it.
+            let calls = two.install(|| allocations(&model, &options, &pcm));
+            let clean = calls.iter().filter(|n| **n == 0).count();
+            assert!(
+                clean >= 7 && calls.iter().sum::<usize>() <= 12,
+                "{name} {precision:?}: {calls:?}"
+            );
+        }
+    }
+    lasting(&alone, ("ctc", Some([6, 50, 6])), 24 * 60, &pcm);
+    lasting(&alone, ("rnnt_nemotron", None), 2 * 60, &pcm);
+}
+
+/// A stream needs no more after `minutes` than after one.
+fn lasting(
+    pool: &rayon::ThreadPool,
+    (name, context): (&str, Option<[usize; 3]>),
+    minutes: usize,
+    pcm: &[f32],
+) {
+    let (model, options) = (load(name, Precision::F32), options(context));
+    pool.install(|| {
+        let mut state = model.stream(&options).expect("known");
+        let mut memory = StepMemory::default();
+        let mut minute = || {
+            for _ in 0..10 {
+                run(&model, &mut state, &mut memory, pcm);
+            }
+        };
+        minute();
+        let before = BYTES.load(Ordering::Relaxed);
+        for _ in 1..minutes {
+            minute();
+        }
+        let grown = BYTES.load(Ordering::Relaxed) - before;
+        assert!(
+            grown < 64 << 10,
+            "{name}: {grown} bytes more after {minutes} minutes"
+        );
+        assert_eq!(state.received(), (minutes * 60 * 16_000) as u64);
+    });
+}
