@@ -624,9 +624,7 @@ fn a_gated_stream_tells_silence_without_a_step_and_that_is_counted() {
     let model = load("tdt_v3", Precision::F32);
     let mut way = windows([12, 5, 3]);
     way.gate = Some(GateConfig::default());
-    let mut rules = EndpointRules::default();
-    rules.max_utterance = None;
-    way.endpoints = Some(rules);
+    way.endpoints = Some(EndpointRules::default());
     let chosen = options(|o| (o.max_events, o.queue_samples) = (4, 3 * RATE));
     let mut scheduler = Scheduler::new(Arc::clone(&model), chosen);
     let id = scheduler.admit(&way).expect("a free slot");

@@ -258,6 +258,8 @@ fn a_pipe_by_name_is_a_file_that_comes_slowly() {
 #[cfg(not(feature = "mic"))]
 #[test]
 fn listening_without_a_microphone_says_how_to_get_one() {
+    use common::run;
+
     assert_eq!(
         run(["listen"]).fails(&["--features mic", "percept stream -"]),
         ""

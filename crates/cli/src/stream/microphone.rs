@@ -38,6 +38,8 @@ pub(crate) struct MicrophoneFeed {
     failure: Box<dyn Fn() -> Option<CliError>>,
     /// Samples taken from the ring.
     taken: u64,
+    /// Samples to be taken in all, once no more are wanted.
+    end: Option<u64>,
     /// A loss behind what was read last, at the model's rate.
     loss: Option<u64>,
     has_ended: bool,
@@ -82,6 +84,7 @@ impl RingConfig {
             converter: Converter::new(self.rate, self.sample_rate)?,
             failure: Box::new(|| None),
             taken: 0,
+            end: None,
             loss: None,
             has_ended: false,
         };
@@ -131,10 +134,17 @@ impl MicrophoneFeed {
         if let Some(samples) = self.loss.take() {
             return Ok(Fed::Lost(samples));
         }
+        if is_stopped && self.end.is_none() {
+            // The device goes on, maybe quicker than anybody reads.
+            self.end = Some(self.taken + self.pcm.slots() as u64);
+        }
         let before = out.len();
         while out.len() == before && !self.has_ended {
             // Before the losses: one that is told later lies behind these samples.
-            let waiting = self.pcm.slots();
+            let waiting = match self.end {
+                Some(end) => (end - self.taken) as usize,
+                None => self.pcm.slots(),
+            };
             let until_loss = self.losses.peek().ok().map(|loss| loss.at - self.taken);
             if let (Some(0), Ok(loss)) = (until_loss, self.losses.peek().copied()) {
                 self.losses.pop().expect("it was looked at");
@@ -303,6 +313,17 @@ mod tests {
         let (rest, _) = read_all(&mut feed, true);
         assert_eq!(before.len() + rest.len(), 1_600);
         assert_eq!(feed.read(true, &mut Vec::new()).unwrap(), Fed::End);
+    }
+
+    #[test]
+    fn what_is_heard_behind_the_end_is_not_read() {
+        let (mut sink, mut feed) = open(16_000, 16_000);
+        sink.push(&[0.25; 10_000]);
+        let mut pcm = Vec::new();
+        feed.read(true, &mut pcm).unwrap();
+        sink.push(&[0.5; 4_000]);
+        pcm.extend(read_all(&mut feed, true).0);
+        assert_eq!(pcm, [0.25; 10_000]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod batch;
 mod lane;
 mod options;
+mod run;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rayon::ThreadPool;
 use super::metrics::StreamMetrics;
 use super::{StepMemory, StepReport, StreamError, StreamEvent, StreamOptions, StreamState};
 use crate::model::Model;
-use batch::{Batch, Candidate, recycle};
+use batch::Candidate;
 use lane::{Lane, Terms};
 pub use options::{Next, SchedulerError, SchedulerOptions, StreamId};
 
@@ -242,73 +243,6 @@ impl Scheduler {
         Ok(self.with_lane(id, |lane| lane.set_chunk_frames(frames))??)
     }
 
-    /// What is to be done at `now`: a run where all streams are ready, where those that are fill a step, or where one of
-    /// them has waited for [`SchedulerOptions::max_wait`].
-    pub fn next(&self, now: Duration) -> Next {
-        let mut batch = Batch::new(&self.options);
-        for lane in self.lanes() {
-            match lane.due() {
-                Some(since) => batch.add_ready(since, lane.rows()),
-                None if lane.is_live() => batch.wait_for_more(),
-                None => {}
-            }
-        }
-        batch.next(now)
-    }
-
-    /// One step of the streams that are ready, those with the earliest deadline first where not all can go. A stream has to
-    /// be done with a step before the audio of its next one is there.
-    pub fn run(&mut self, now: Duration) -> StepReport {
-        self.pick();
-        let mut batch = recycle(std::mem::take(&mut self.lanes));
-        for lane in lanes_mut(&mut self.slots).filter(|lane| lane.is_picked) {
-            self.metrics.queue_wait.record_duration(lane.waited(now));
-            batch.push(&mut lane.state);
-        }
-        if batch.is_empty() {
-            self.lanes = recycle(batch);
-            return StepReport::default();
-        }
-        let (model, memory) = (&self.model, &mut self.memory);
-        let report = match &self.pool {
-            Some(pool) => pool.install(|| model.step(&mut batch, memory)),
-            None => model.step(&mut batch, memory),
-        };
-        self.lanes = recycle(batch);
-        let StepReport { encode, decode, .. } = report;
-        self.metrics
-            .record_step(report.streams, report.rows, encode, decode);
-        let ended = now + encode + decode;
-        for lane in lanes_mut(&mut self.slots).filter(|lane| lane.is_picked) {
-            lane.end_step(ended, &mut self.metrics);
-        }
-        report
-    }
-
-    /// Marks the streams that go with the next step.
-    fn pick(&mut self) {
-        self.candidates.clear();
-        for (slot, entry) in self.slots.iter_mut().enumerate() {
-            let Some(lane) = &mut entry.lane else {
-                continue;
-            };
-            lane.is_picked = false;
-            if let Some(since) = lane.due() {
-                self.candidates.push(Candidate {
-                    slot,
-                    deadline: lane.deadline(since),
-                    rows: lane.rows(),
-                });
-            }
-        }
-        batch::pick(&mut self.candidates, &self.options);
-        for candidate in &self.candidates {
-            if let Some(lane) = &mut self.slots[candidate.slot].lane {
-                lane.is_picked = true;
-            }
-        }
-    }
-
     /// The streams that are here, those that are over included.
     pub fn ids(&self) -> impl Iterator<Item = StreamId> + '_ {
         let taken = |slot: &usize| self.slots[*slot].lane.is_some();
@@ -377,8 +311,4 @@ impl Scheduler {
         lane.count(&mut self.metrics);
         Ok(result)
     }
-}
-
-fn lanes_mut(slots: &mut [Slot]) -> impl Iterator<Item = &mut Lane> {
-    slots.iter_mut().filter_map(|slot| slot.lane.as_mut())
 }
