@@ -24,11 +24,22 @@ deny:
 
 # The tests on an emulated CPU with AVX2 and no AVX-512; needs qemu-user.
 haswell:
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="qemu-x86_64 -cpu Haswell" cargo test -p percept-kernels -p percept-nn -p percept-asr
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="qemu-x86_64 -cpu Haswell" cargo test -p percept-kernels -p percept-nn
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="qemu-x86_64 -cpu Haswell" cargo test -p percept-asr --lib --test golden --test search_golden
+
+# With the microphone; on Linux this needs ALSA's headers.
+mic:
+    cargo build --release --features mic
+
+# The examples of the library.
+examples:
+    cargo run --release -p percept --example simple_streaming
+    cargo run --release -p percept --example streaming_transcribe -- models/tiny-en/samples/violin.flac
 
 # Rebuilds the fixtures; needs the packages of golden/requirements.txt.
 golden:
     python golden/parakeet.py
+    python golden/stream.py
     python golden/mel.py
 
 # Side by side with other runtimes; needs the packages of bench/requirements.txt. See bench/README.md.

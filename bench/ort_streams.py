@@ -14,7 +14,7 @@ import sys
 import time
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,9 @@ class Stream:
     end: int = LEFT
     seen: int = 0
 
-    def fork(self, at: int) -> "Stream":
+    def fork(self) -> "Stream":
         made = copy(self)
-        made.search, made.at = copy(self.search), at
+        made.search = copy(self.search)
         if self.keys_values is not None:
             made.keys_values = self.keys_values.copy()
         return made
@@ -84,9 +84,9 @@ class Engine:
         shape = (-1, MELS) if family == "cached" else (-1, 1400, MELS)
         return np.fromfile(self.folder / f"mel-{family}.f32", "<f4").reshape(shape)
 
-    @cache
-    def warm(self, mode: Mode) -> Stream:
-        """A stream that has filled its memory."""
+    @lru_cache(maxsize=1)
+    def pool(self, mode: Mode) -> list[Stream]:
+        """Streams under way; so far one, which has filled its memory."""
         stream = Stream(self.search(mode.family).start())
         if mode.family == "cached":
             layers = self.session(f"step{self.suffix}.onnx").get_inputs()[2].shape[2]
@@ -94,11 +94,16 @@ class Engine:
             stream.convolved = np.zeros((CONVOLVED, layers, 1024), np.float32)
             for _ in range(LEFT // 14):
                 self.step(MODES["R=13"], [stream])
-        return stream
+        return [stream]
 
     def streams(self, mode: Mode, count: int) -> list[Stream]:
-        length = len(self.features(mode.family))
-        return [self.warm(mode).fork(index * length // count) for index in range(count)]
+        """The first so many of the pool. The first of all was copied whenever it was two steps further."""
+        pool = self.pool(mode)
+        while len(pool) < count:
+            pool.append(pool[0].fork())
+            for _ in range(2):
+                self.step(mode, pool[:1])
+        return pool[:count]
 
     def step(self, mode: Mode, streams: list[Stream]) -> tuple[float, float]:
         """Seconds spent on the encoder and on the search."""

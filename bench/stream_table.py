@@ -47,12 +47,14 @@ def step(engines: dict, name: str, ours: str) -> str:
 
 def lag(engine: dict) -> str:
     found = held(engine)
+    if not found["streams"]:
+        return ""
     return f"{milliseconds(found['lag_p50_ms'])} / {milliseconds(found['lag_p99_ms'])}"
 
 
 def footnote(result: dict, ours: str) -> str:
     engines = [mode["engines"][ours] for mode in result["modes"].values()]
-    rates = [engine["tokens_per_second"] for engine in engines]
+    rates = [held(engine).get("tokens_per_second", engine["tokens_per_second"]) for engine in engines]
     seconds = max((engine["live"]["seconds"] for engine in engines if "live" in engine), default=0)
     shares = [mode["volatile_share"] for mode in result["modes"].values() if "volatile_share" in mode]
     text = (

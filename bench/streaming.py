@@ -28,6 +28,7 @@ MEL_MEMORY = 7  # frames of features that a step sees again
 TOKENS_PER_SECOND = 4.0
 RATE, FRAME_SAMPLES = 16_000, 1280
 CALIBRATION_S = 42.0
+AXES = 64
 SETTLED = 210  # frames after which the beginning of a stream is forgotten, nearly
 SAYABLE = 256  # tokens; more than half of the LSTM's width would be hard to tell apart by a linear map
 
@@ -101,8 +102,9 @@ def calibrate(folder: Path, seed: int) -> None:
     fast, each token being a direction, unless the last token is near. The blank's bias is found by bisection.
     """
     model = load(folder)
-    frames = torch.cat(list(_encoded(model, folder, seed)))
-    _say_directions(model, frames, seed)
+    heard = list(_encoded(model, folder, seed))
+    frames = torch.cat([every[settled] for every, settled in heard])
+    _say_directions(model, heard, seed)
     bias, blank, low, high = model.joint.head.bias, model.config.blank_token_id, 0.0, 10.0
     said = float("nan")
     for _ in range(10):
@@ -119,18 +121,18 @@ def calibrate(folder: Path, seed: int) -> None:
     (folder / "calibration.json").write_text(json.dumps(found) + "\n")
 
 
-def _encoded(model: nn.Module, folder: Path, seed: int) -> Iterator[torch.Tensor]:
-    """Frames `[T, d]` that streams hear once they are under way: those of the chunks of 10-2-2, or of both extremes of
-    look-ahead."""
+def _encoded(model: nn.Module, folder: Path, seed: int) -> Iterator[tuple[torch.Tensor, slice]]:
+    """Frames `[T, d]` of the bench's audio, under both extremes of look-ahead or of a window, and those of them that
+    streams hear once they are under way."""
     mel = torch.from_numpy(features(folder, CALIBRATION_S, seed))
     if mel.dim() == 2:
         for lookahead in (LOOKAHEADS[0], LOOKAHEADS[-1]):
-            yield model.encoder(mel[None], num_lookahead_tokens=lookahead).last_hidden_state[0, SETTLED:]
+            yield model.encoder(mel[None], num_lookahead_tokens=lookahead).last_hidden_state[0], slice(SETTLED, None)
         return
     mode = MODES["10-2-2"]
     for window in mel:
         encoded = model.encoder(window[None]).last_hidden_state[0]
-        yield encoded[mode.left_frames : mode.left_frames + mode.frames]
+        yield encoded, slice(mode.left_frames, mode.left_frames + mode.frames)
 
 
 def features(folder: Path, seconds: float, seed: int) -> np.ndarray:
@@ -145,13 +147,13 @@ def features(folder: Path, seconds: float, seed: int) -> np.ndarray:
     return np.stack([checkpoint.mel(extractor, pcm[start : start + size]) for start in starts])
 
 
-def _say_directions(model: nn.Module, frames: torch.Tensor, seed: int) -> None:
+def _say_directions(model: nn.Module, heard: list[tuple[torch.Tensor, slice]], seed: int) -> None:
     """Unit i of the joint's hidden layer listens in direction i; token v is said if the units around it are loud."""
     blank, head = model.config.blank_token_id, model.joint.head
     units = 2 * torch.pi * torch.arange(head.in_features) / head.in_features
     tokens = 2 * torch.pi * torch.arange(SAYABLE) / SAYABLE
-    mean = frames.mean(0)
-    axes = _fast_axes(frames - mean)
+    mean = torch.cat([every[settled] for every, settled in heard]).mean(0)
+    axes = _fast_axes([(every - mean, settled) for every, settled in heard])
     model.encoder_projector.weight.copy_(torch.stack([units.cos(), units.sin()], 1) @ axes)
     model.encoder_projector.bias.copy_(-(model.encoder_projector.weight @ mean))
     for name, weights in model.decoder.lstm.named_parameters():
@@ -177,12 +179,16 @@ def _say_directions(model: nn.Module, frames: torch.Tensor, seed: int) -> None:
     head.bias[:SAYABLE], head.bias[SAYABLE:blank] = 0.0, -100.0
 
 
-def _fast_axes(frames: torch.Tensor, count: int = 2, among: int = 16) -> torch.Tensor:
-    """Of the principal axes, scaled to deviation 1, those combinations that change most from frame to frame."""
-    _, deviation, axes = torch.linalg.svd(frames, full_matrices=False)
-    axes = axes[:among] * len(frames) ** 0.5 / deviation[:among, None]
-    _, _, fast = torch.linalg.svd((frames @ axes.T).diff(dim=0), full_matrices=False)
-    return fast[:count] @ axes
+def _fast_axes(heard: list[tuple[torch.Tensor, slice]]) -> torch.Tensor:
+    """`[2, d]`: of the principal axes of all frames, scaled to deviation 1, those two combinations that change most from one
+    settled frame to the next, scaled to deviation 1 over these. A beginning or an edge, far as it is from the rest, is
+    within the usual distance there."""
+    every = torch.cat([frames for frames, _ in heard])
+    _, deviation, axes = torch.linalg.svd(every, full_matrices=False)
+    axes = axes[:AXES] * len(every) ** 0.5 / deviation[:AXES, None]
+    settled = [frames[part] @ axes.T for frames, part in heard]
+    _, _, fast = torch.linalg.svd(torch.cat([frames.diff(dim=0) for frames in settled]), full_matrices=False)
+    return fast[:2] @ axes / (torch.cat(settled) @ fast[:2].T).std(0)[:, None]
 
 
 def overwrite(path: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -149,7 +149,7 @@ class Virtual(unittest.TestCase):
 
     def test_live_runs_go_down_until_one_is_held(self):
         self.assertEqual(virtual.highest(100, lambda n: {"streams": n, "held": n <= 91})["streams"], 91)
-        self.assertEqual(virtual.highest(2, lambda n: {"streams": n, "held": False})["streams"], 1)
+        self.assertEqual(virtual.highest(2, lambda n: {"streams": n, "held": False})["streams"], 0)
 
 
 def stream_result() -> dict:

@@ -108,10 +108,10 @@ def capacity(measured: dict[int, list[float]], chunk_s: float, seconds: float) -
 
 
 def highest(guess: int, run: Callable[[int], dict]) -> dict:
-    """Tries `guess`; while that is not held, a twentieth less."""
+    """Tries `guess` streams; while they are not held, a twentieth less. None are held if not even one is."""
     while not (tried := run(guess))["held"] and guess > 1:
         guess -= max(1, guess // 20)
-    return tried
+    return tried if tried["held"] else tried | {"streams": 0}
 
 
 def quantile(values: list[float], share: float) -> float:

@@ -37,7 +37,9 @@ pub use profile::{Profile, StageTime};
 pub use search::{CtcState, CtcStream, EmittedToken, TransducerStream};
 pub use session::Session;
 pub use stream::{AdaptiveContext, AdaptiveError};
-pub use stream::{AudioProducer, RingOptions, StreamingParakeetTdt, TokenConsumer, TokenResult};
+pub use stream::{
+    AudioProducer, RingOptions, StreamNotice, StreamingParakeetTdt, TokenConsumer, TokenResult,
+};
 pub use stream::{
     ContextConfig, ContextError, ContextPart, ContextWarning, Endpoint, EndpointCause,
     EndpointRules, Histogram, Preset, StreamMetrics, UnknownPreset,

@@ -124,6 +124,13 @@ pub struct TransducerState {
 }
 
 impl TransducerState {
+    /// Takes over what `fresh` has heard, which is nothing; the frames that are still passed over stay.
+    pub(crate) fn forget_text(&mut self, fresh: &TransducerState) {
+        let time_jump = self.time_jump;
+        self.copy_from(fresh);
+        self.time_jump = time_jump;
+    }
+
     /// Becomes a copy of `other`, in the memory that it has.
     pub(crate) fn copy_from(&mut self, other: &TransducerState) {
         self.lstm.h.clone_from(&other.lstm.h);

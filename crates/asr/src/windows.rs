@@ -96,8 +96,18 @@ impl Schedule {
     /// Decodes `frames` frames at a step from the next window on.
     pub(crate) fn set_chunk(&mut self, frames: usize) {
         assert!(frames > 0, "a chunk holds at least one frame");
-        self.policy.chunk = frames;
-        self.policy.whole_frames = self.policy.whole_frames.max(frames + self.policy.right);
+        let WindowPolicy {
+            whole_frames,
+            chunk,
+            right,
+            ..
+        } = &mut self.policy;
+        // Where one window is as much as a chunk and what is right of it, that stays so.
+        *whole_frames = match *whole_frames == *chunk + *right {
+            true => frames + *right,
+            false => (*whole_frames).max(frames + *right),
+        };
+        *chunk = frames;
     }
 
     /// Goes back to before the first sample.

@@ -71,12 +71,6 @@ pub(crate) enum CliError {
         "--adaptive: this model decodes chunks of a fixed length; leave it out, or give --preset to stream in windows"
     )]
     FixedChunk,
-    #[error("--vad: {0}")]
-    Gate(#[from] percept::audio::GateError),
-    #[error(
-        "--vad: speech is detected at {heard} Hz, and this model takes {rate} Hz; leave it out"
-    )]
-    DetectorRate { heard: u32, rate: u32 },
     #[error(transparent)]
     Scheduler(#[from] percept::SchedulerError),
     #[error("{}: given twice, but the events of two streams of one name cannot be told apart", path.display())]

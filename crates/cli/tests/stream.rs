@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use common::{
-    Outcome, cache_aware, path, percept, put, raw, run, run_in, run_with_stdin, speech, wav,
+    Outcome, cache_aware, fixture, path, percept, put, raw, run, run_in, run_with_stdin, speech,
+    wav,
 };
 use serde_json::Value;
 
@@ -266,25 +267,32 @@ fn without_volatile_text_the_rest_is_the_same() {
     assert!(of_type(&events(&certain), "volatile").is_empty());
 }
 
-#[test]
-fn text_is_told_while_the_audio_still_comes() {
-    let bytes = raw(&speech(3));
+/// The first event of `bytes` on a stdin that stays open.
+fn first_event(args: &[&str], bytes: &[u8]) -> Value {
     let mut child = percept()
-        .args(["stream", "--format", "json", "-"])
+        .arg("stream")
+        .args(args)
+        .arg("-")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(&bytes[..2 * 16_000 * 5]).unwrap();
+    stdin.write_all(bytes).unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let event: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(event["type"], "commit", "{event}");
     drop(stdin);
     child.wait().unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+#[test]
+fn text_is_told_while_the_audio_still_comes() {
+    let bytes = raw(&speech(3));
+    let event = first_event(&["--format", "json"], &bytes[..2 * 16_000 * 5]);
+    assert_eq!(event["type"], "commit", "{event}");
 }
 
 #[test]
@@ -318,62 +326,133 @@ fn utterances_end_at_silence() {
     );
 }
 
-#[test]
-fn silence_is_spared_and_keeps_its_time() {
+/// Two stretches of speech in silence, and where the second one begins.
+fn stretches() -> (Vec<u8>, f64) {
     let mut pcm = vec![0; 60_000];
     pcm.extend(speech(1));
     pcm.extend([0; 100_000]);
-    let begin = pcm.len();
+    let begin = pcm.len() as f64 / 16_000.0;
     pcm.extend(speech(1));
-    let args = ["--format", "json", "--vad"];
-    let whole = stream_pieces(&args, &raw(&pcm), || usize::MAX).ok();
-    assert_eq!(stream_pieces(&args, &raw(&pcm), || 777).ok(), whole);
-    let all = events(&whole);
-    assert!(of_type(&all, "gap").is_empty(), "{whole}");
-    assert_eq!(
-        texts(&of_type(&all, "commit")),
-        texts(&of_type(&all, "end"))
-    );
-    let commits = of_type(&all, "commit");
+    pcm.extend([0; 60_000]);
+    (raw(&pcm), begin)
+}
+
+#[test]
+fn silence_is_spared_and_keeps_its_time() {
+    let (bytes, begin) = stretches();
+    let all = stream_pieces(&["--format", "json", "--vad"], &bytes, || usize::MAX).ok();
+    let all = events(&all);
+    assert!(of_type(&all, "gap").is_empty(), "{all:?}");
+    let (commits, ends) = (of_type(&all, "commit"), of_type(&all, "end"));
+    assert_eq!(texts(&commits), texts(&ends));
     let second = commits
         .iter()
         .rfind(|commit| commit["text"].as_str().unwrap().contains("hello"));
     let start = second.unwrap()["start"].as_f64().unwrap();
-    assert!((start - begin as f64 / 16_000.0).abs() < 0.5, "{start}");
-    let stats = stream_pieces(&["--vad", "--stats"], &raw(&pcm), || usize::MAX);
-    assert!(
-        stats.stderr.contains("0 gaps, 0 samples dropped"),
-        "{}",
-        stats.stderr
-    );
+    assert!((start - begin).abs() < 0.5, "{start}");
+    let steps = |args: &[&str]| {
+        let outcome = stream_pieces(&[args, &["--stats"]].concat(), &bytes, || usize::MAX);
+        assert!(
+            outcome.stderr.contains("0 gaps, 0 samples dropped"),
+            "{}",
+            outcome.stderr
+        );
+        let (before, _) = outcome.stderr.split_once(" steps,").unwrap();
+        let steps = before.rsplit(' ').next().unwrap();
+        assert_eq!(outcome.code, Some(0));
+        (steps.parse::<u32>().unwrap(), outcome.stdout)
+    };
+    let (all_steps, text) = steps(&[]);
+    let (spared, same) = steps(&["--vad"]);
+    assert_eq!(same, text);
+    assert!(spared < all_steps, "{spared} steps, not {all_steps}");
+    assert_eq!(ends[0]["text"].as_str().unwrap().trim(), text.trim());
+}
+
+#[test]
+fn any_packets_give_the_same_stretches_of_speech() {
+    let (bytes, model) = (stretches().0, cache_aware());
+    for more in [&[][..], &["--preset", "quick"], &["--model", &model]] {
+        let args = [&["--format", "json", "--vad", "--endpoint"], more].concat();
+        let whole = stream_pieces(&args, &bytes, || usize::MAX).ok();
+        for bytes_each in [777, 2_560, 100_000] {
+            let pieces = stream_pieces(&args, &bytes, || bytes_each).ok();
+            assert_eq!(pieces, whole, "{more:?}, {bytes_each} bytes");
+        }
+    }
+}
+
+#[test]
+fn utterances_end_in_silence_that_the_model_does_not_hear() {
+    let bytes = stretches().0;
+    let endpoints = |more: &[&str]| {
+        let args = [&["--format", "json", "--endpoint"], more].concat();
+        let all = events(&stream_pieces(&args, &bytes, || usize::MAX).ok());
+        let endpoints = of_type(&all, "endpoint");
+        endpoints.into_iter().cloned().collect::<Vec<Value>>()
+    };
+    let gated = endpoints(&["--vad"]);
+    let causes: Vec<_> = gated.iter().map(|end| end["cause"].as_str()).collect();
+    let (speech, silence) = (Some("silence"), Some("silence-without-speech"));
+    assert_eq!(causes, [silence, speech, silence, speech, silence]);
+    assert_eq!(gated, endpoints(&[]));
+}
+
+#[test]
+fn an_endpoint_in_silence_is_told_while_it_goes_on() {
+    let args = ["--format", "json", "--vad", "--endpoint"];
+    let event = first_event(&args, &[0; 160_000]);
+    assert_eq!(event["cause"], "silence-without-speech", "{event}");
+}
+
+#[test]
+fn a_stream_without_speech_ends_without_a_step() {
+    let silence = vec![0; 160_000];
+    let args = ["--format", "json", "--vad"];
+    for bytes in [&silence[..], &silence[..2_000], &[]] {
+        let all = stream_pieces(&args, bytes, || usize::MAX).ok();
+        assert_eq!(
+            all,
+            "{\"type\":\"end\",\"text\":\"\"}\n",
+            "{} bytes",
+            bytes.len()
+        );
+    }
+    let text = stream_pieces(&["--vad", "--stats"], &silence, || usize::MAX);
+    assert!(text.stderr.contains(" 0 steps,"), "{}", text.stderr);
+    assert_eq!((text.code, &text.stdout[..]), (Some(0), "\n"));
 }
 
 #[test]
 fn a_cache_aware_model_hears_as_far_ahead_as_it_was_trained_to() {
-    let (model, bytes) = (cache_aware(), raw(&speech(1)));
-    let stream = |more: &[&str], each: usize| {
-        let args = [&["--format", "json", "--model", &model], more].concat();
+    let bytes = raw(&speech(1));
+    let stream = |model: &str, more: &[&str], each: usize| {
+        let args = [&["--format", "json", "--model", model], more].concat();
         stream_pieces(&args, &bytes, || each)
     };
-    let own = stream(&[], usize::MAX).ok();
-    assert_eq!(stream(&["--lookahead", "1"], 700).ok(), own);
+    let model = fixture("rnnt_nemotron");
+    let own = stream(&model, &[], usize::MAX).ok();
+    assert_eq!(stream(&model, &["--lookahead", "2"], 700).ok(), own);
     let mut found = vec![own.clone()];
-    for frames in ["0", "3"] {
-        let other = stream(&["--lookahead", frames], usize::MAX).ok();
-        assert_eq!(stream(&["--lookahead", frames], 333).ok(), other);
+    for frames in ["0", "1"] {
+        let other = stream(&model, &["--lookahead", frames], usize::MAX).ok();
+        assert_eq!(stream(&model, &["--lookahead", frames], 333).ok(), other);
         assert!(!found.contains(&other), "{frames} frames");
         found.push(other);
     }
-    // The model says by itself when an utterance has ended.
+    assert!(of_type(&events(&own), "volatile").is_empty());
+    stream(&model, &["--lookahead", "3"], usize::MAX).fails(&["3 frames", "2, 1, 0"]);
+    stream(&model, &["--adaptive", "2"], usize::MAX).fails(&["--adaptive", "--preset"]);
+    // This one was trained with one right context, and says by itself when an utterance has ended.
+    let model = cache_aware();
+    stream(&model, &["--lookahead", "0"], usize::MAX).fails(&["0 frames", "ask for 1"]);
+    let own = stream(&model, &[], usize::MAX).ok();
     let events = events(&own);
     let causes: Vec<&Value> = of_type(&events, "endpoint")
         .iter()
         .map(|endpoint| &endpoint["cause"])
         .collect();
     assert_eq!(causes, ["end-of-utterance"]);
-    assert!(of_type(&events, "volatile").is_empty());
-    stream(&["--lookahead", "2"], usize::MAX).fails(&["2 frames", "1, 0, 3"]);
-    stream(&["--adaptive", "2"], usize::MAX).fails(&["--adaptive", "--preset"]);
 }
 
 #[test]
@@ -412,6 +491,19 @@ fn a_latency_is_held_where_it_can_be() {
     let text = run_in(folder.path(), &["stream", "--adaptive", "3", "a.wav"]).ok();
     assert!(text.contains("hello we should meet"), "{text}");
     run_in(folder.path(), &["stream", "--adaptive", "1", "a.wav"]).fails(&["--adaptive", "2.16"]);
+    // It holds the latency from the first step on: shorter chunks are more steps.
+    let steps = |arguments: &[&str]| {
+        let outcome = run_in(folder.path(), &[&["stream", "--stats"], arguments].concat());
+        let steps = outcome
+            .stderr
+            .split(", ")
+            .find_map(|part| part.strip_suffix(" steps"));
+        steps
+            .and_then(|n| n.parse::<usize>().ok())
+            .expect("a number of steps")
+    };
+    let (adaptive, fixed) = (steps(&["--adaptive", "3", "a.wav"]), steps(&["a.wav"]));
+    assert!(adaptive > fixed, "{adaptive} steps, {fixed} without");
 }
 
 #[test]

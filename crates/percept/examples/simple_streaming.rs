@@ -75,11 +75,14 @@ fn compute(mut engine: StreamingParakeetTdt) -> Result<StreamMetrics, percept::S
     Ok(engine.metrics().clone())
 }
 
-/// Shows tokens as they come, those in brackets for now; returns the text of those that stayed.
+/// Shows endpoints, gaps and tokens as they come, those in brackets for now; returns the text of those that stayed.
 fn read(mut consumer: TokenConsumer) -> String {
     let mut text = String::new();
     loop {
         let is_last = consumer.is_abandoned();
+        while let Some(notice) = consumer.pop_notice() {
+            println!("{notice:?}");
+        }
         while let Some(token) = consumer.pop() {
             let seconds = token.timestamp as f64 / 16_000.0;
             match token.volatile {

@@ -29,7 +29,7 @@ pub use percept_asr::{
     Segment, StageTime, Token, Transcript, WindowPolicy, Word,
 };
 pub use percept_asr::{
-    AudioProducer, RingOptions, StreamingParakeetTdt, TokenConsumer, TokenResult,
+    AudioProducer, RingOptions, StreamNotice, StreamingParakeetTdt, TokenConsumer, TokenResult,
 };
 pub use percept_asr::{
     ContextConfig, ContextError, ContextPart, ContextWarning, Detokenizer, EmittedToken, Endpoint,

@@ -60,6 +60,10 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<ModelConfig, ModelError> {
     } else {
         None
     };
+    let encoder = EncoderConfig {
+        lookaheads: lookaheads(checkpoint.processor()),
+        ..encoder
+    };
     Ok(ModelConfig {
         family: family.to_owned(),
         mel,
@@ -68,6 +72,13 @@ pub(super) fn read(checkpoint: &Checkpoint) -> Result<ModelConfig, ModelError> {
         ctc,
         prompt,
     })
+}
+
+/// The right contexts that the processor lists, of which none is where it does not.
+fn lookaheads(processor: Option<&Value>) -> Vec<usize> {
+    let listed = processor.and_then(|p| p.get("supported_num_lookahead_tokens"));
+    let frames = listed.and_then(Value::as_array).into_iter().flatten();
+    frames.filter_map(|n| n.as_u64()?.try_into().ok()).collect()
 }
 
 fn encoder(

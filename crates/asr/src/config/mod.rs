@@ -52,7 +52,7 @@ pub struct EncoderConfig {
     pub mask: AttentionMask,
     /// Whether it was trained to see what the context of a streaming window says (`chunked_limited_with_rc`).
     pub follows_context: bool,
-    /// Other right contexts that the model was trained with, in frames; empty for most.
+    /// The right contexts that the model was trained with, in frames; empty where the checkpoint does not say.
     pub lookaheads: Vec<usize>,
 }
 

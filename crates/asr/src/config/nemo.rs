@@ -204,11 +204,7 @@ fn mask(fields: &Fields<'_>) -> Result<(AttentionMask, Vec<usize>), WeightsError
             ));
         }
     };
-    let lookaheads = if choices.len() > 1 {
-        choices.iter().filter_map(|c| limit(*c.get(1)?)).collect()
-    } else {
-        Vec::new()
-    };
+    let lookaheads = choices.iter().filter_map(|c| limit(*c.get(1)?)).collect();
     Ok((mask, lookaheads))
 }
 

@@ -112,7 +112,7 @@ impl Model {
         let fits = |right: &usize| left.is_multiple_of(right + 1) && *right != own;
         let mut all = vec![own];
         match trained.is_empty() {
-            // A checkpoint that does not list them was trained with several: all that divide its left context.
+            // A checkpoint that lists none does not say what it was trained with: all that its left context allows.
             true => all.extend((0..left).filter(fits)),
             false => all.extend(known.filter(fits)),
         }

@@ -68,6 +68,16 @@ pub enum StreamError {
         /// The rate.
         rate: u32,
     },
+    /// A ring that holds nothing, or more than anything needs.
+    #[error("a ring of {asked} {contents} cannot be made; ask for 1 to {most}")]
+    RingSize {
+        /// What the ring holds: samples or tokens.
+        contents: &'static str,
+        /// How many were asked for.
+        asked: usize,
+        /// How many it may hold.
+        most: usize,
+    },
 }
 
 impl StreamError {
@@ -83,6 +93,7 @@ impl StreamError {
             StreamError::Gate(error) => error.code(),
             StreamError::GateRate { .. } => "gate-rate",
             StreamError::SampleRate { .. } => "sample-rate",
+            StreamError::RingSize { .. } => "ring-size",
         }
     }
 }

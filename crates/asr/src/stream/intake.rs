@@ -18,6 +18,14 @@ pub(super) struct Intake {
     received: u64,
     /// The frame at which the source began.
     origin: u64,
+    /// Samples lost since the last that were not.
+    lost: u64,
+    /// Nothing was heard since the stretch began behind lost audio.
+    is_fresh: bool,
+    /// Lost samples up to which a gap is heard as silence.
+    silent_gap: u64,
+    /// Silence that a gate has still to hear before what follows a long gap.
+    owed: u64,
     is_finished: bool,
 }
 
@@ -57,7 +65,12 @@ struct Gate {
     waiting: VecDeque<Waiting>,
     /// The samples of what waits.
     pcm: VecDeque<f32>,
+    /// Samples of the stream that the gate was spared, whole cells of its grid.
+    spared: u64,
 }
+
+/// As much of a gap does a gate hear, in multiples of what is silence for others; then it is closed for certain.
+const GATED_GAP: u64 = 40;
 
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
@@ -81,8 +94,10 @@ impl Gate {
             self.waiting.push_back(match span {
                 GateSpan::Speech { start, end } => {
                     self.pcm.extend(self.gate.pcm(start..end));
-                    let samples = (end - start) as usize;
-                    Waiting::Speech { start, samples }
+                    Waiting::Speech {
+                        start: start + self.spared,
+                        samples: (end - start) as usize,
+                    }
                 }
                 GateSpan::End { .. } => Waiting::End,
             });
@@ -91,7 +106,11 @@ impl Gate {
 }
 
 impl Intake {
-    pub(super) fn new(source: Source, gate: Option<SpeechGate>, frame_samples: usize) -> Self {
+    pub(super) fn new(
+        source: Source,
+        gate: Option<SpeechGate>,
+        (frame_samples, silent_gap): (usize, u64),
+    ) -> Self {
         Intake {
             source,
             phase: match gate {
@@ -104,11 +123,16 @@ impl Intake {
                     spans: Vec::new(),
                     waiting: VecDeque::new(),
                     pcm: VecDeque::new(),
+                    spared: 0,
                 })
             }),
             frame_samples: frame_samples as u64,
             received: 0,
             origin: 0,
+            lost: 0,
+            is_fresh: false,
+            silent_gap,
+            owed: 0,
             is_finished: false,
         }
     }
@@ -150,8 +174,14 @@ impl Intake {
 
     /// Takes samples. There may be more of them than there is room.
     pub(super) fn push(&mut self, pcm: &[f32]) {
-        self.received += pcm.len() as u64;
-        self.hear(pcm);
+        if !pcm.is_empty() {
+            self.lost = 0;
+            self.is_fresh = false;
+            self.received = self.received.saturating_add(pcm.len() as u64);
+            let owed = std::mem::take(&mut self.owed);
+            self.hear_silence(owed);
+            self.hear(pcm);
+        }
     }
 
     fn hear(&mut self, pcm: &[f32]) {
@@ -164,17 +194,6 @@ impl Intake {
         }
     }
 
-    /// Takes silence in place of samples that were lost.
-    pub(super) fn push_silence(&mut self, samples: u64) {
-        if let Phase::Ending(Next::At(at)) = self.phase {
-            self.phase = Phase::Ending(Next::At(at + samples));
-            self.received += samples;
-            return;
-        }
-        self.received += samples;
-        self.hear_silence(samples);
-    }
-
     fn hear_silence(&mut self, mut samples: u64) {
         const SILENCE: [f32; 1024] = [0.0; 1024];
         while samples > 0 {
@@ -184,16 +203,46 @@ impl Intake {
         }
     }
 
-    /// Leaves out samples that were lost and begins anew behind them; a gate hears them as silence.
-    pub(super) fn leave_out(&mut self, samples: u64) {
-        match self.phase {
-            Phase::Listening if self.gate.is_none() => {
-                self.received += samples;
-                self.source.end();
-                self.phase = Phase::Ending(Next::At(self.received));
-            }
-            _ => self.push_silence(samples),
+    /// Takes note of lost samples. The first of a gap are heard as silence; behind more of them a stretch begins. A gate hears
+    /// them all.
+    pub(super) fn lose(&mut self, samples: u64) {
+        let limit = match self.gate {
+            Some(_) => GATED_GAP * self.silent_gap,
+            None => self.silent_gap,
+        };
+        let heard = samples.min(limit.saturating_sub(self.lost));
+        self.lost = self.lost.saturating_add(samples);
+        self.received = self.received.saturating_add(samples);
+        if self.gate.is_some() {
+            self.hear_silence(heard);
+            self.owed = self.owed.saturating_add(samples - heard);
         }
+        if let Some(gate) = &mut self.gate {
+            let cells = self.owed / self.frame_samples * self.frame_samples;
+            gate.spared = gate.spared.saturating_add(cells);
+            self.owed -= cells;
+            return;
+        }
+        match self.phase {
+            Phase::Ending(Next::At(_)) => self.phase = Phase::Ending(Next::At(self.received)),
+            _ if self.is_fresh => self.begin_at(self.received),
+            _ => {
+                self.hear_silence(heard);
+                if heard < samples {
+                    self.source.end();
+                    self.phase = Phase::Ending(Next::At(self.received));
+                }
+            }
+        }
+    }
+
+    /// Begins a stretch at sample `at`, of which nothing was heard yet.
+    fn begin_at(&mut self, at: u64) {
+        self.source.restart();
+        self.origin = at / self.frame_samples;
+        self.phase = Phase::Listening;
+        self.is_fresh = true;
+        self.hear_silence(at % self.frame_samples);
     }
 
     /// No more audio will come.
@@ -202,6 +251,8 @@ impl Intake {
             return;
         }
         self.is_finished = true;
+        let owed = std::mem::take(&mut self.owed);
+        self.hear_silence(owed);
         if let Some(gate) = &mut self.gate {
             gate.finish();
             self.feed();
@@ -261,10 +312,7 @@ impl Intake {
                 return Onward::Over;
             }
             Next::At(at) => {
-                self.source.restart();
-                self.origin = at / self.frame_samples;
-                self.phase = Phase::Listening;
-                self.hear_silence(at % self.frame_samples);
+                self.begin_at(at);
             }
             Next::Idle => {
                 self.source.restart();
@@ -284,7 +332,9 @@ impl Intake {
     /// The frame before which all is known to be silent or lost, where nothing is being heard.
     pub(super) fn silent_until(&self) -> u64 {
         match (self.phase, &self.gate) {
-            (Phase::Idle, Some(gate)) => gate.gate.decided() / self.frame_samples,
+            (Phase::Idle, Some(gate)) => {
+                gate.gate.decided().saturating_add(gate.spared) / self.frame_samples
+            }
             (Phase::Over, _) => self.received / self.frame_samples,
             _ => self.origin,
         }

@@ -29,7 +29,9 @@ pub use error::StreamError;
 pub use event::StreamEvent;
 pub use metrics::{Histogram, StreamMetrics};
 pub use options::{StreamMode, StreamOptions};
-pub use ring::{AudioProducer, RingOptions, StreamingParakeetTdt, TokenConsumer, TokenResult};
+pub use ring::{
+    AudioProducer, RingOptions, StreamNotice, StreamingParakeetTdt, TokenConsumer, TokenResult,
+};
 pub use scheduler::{Next, Scheduler, SchedulerError, SchedulerOptions, StreamId};
 pub use state::StreamState;
 pub use step::{StepMemory, StepReport};

@@ -18,7 +18,8 @@ pub struct StreamOptions {
     /// Which audio is recognised: where it is given, the stretches in which a detector hears speech, each by itself. The
     /// encoder rests in between and the clock goes on. Its grid is that of the model's frames, whatever it says.
     pub gate: Option<GateConfig>,
-    /// Whether each utterance begins from nothing: an endpoint clears what the decoder remembers of the text before it.
+    /// Whether each utterance begins from nothing: after an endpoint the decoder forgets the text before it, unless words
+    /// of the next utterance were decided in the same step. Nothing that was heard is lost or heard twice.
     pub reset_at_endpoints: bool,
 }
 

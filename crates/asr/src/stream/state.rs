@@ -14,7 +14,7 @@ use crate::search::{CtcState, CtcStream, EmittedToken, TransducerLane};
 use crate::text::Role;
 use crate::transducer::TransducerState;
 
-/// Lost audio up to this long is taken for silence; after more the stream begins anew behind it.
+/// As much of a gap is heard as silence; if it is longer, the stream begins anew behind it.
 const SILENT_GAP_SECONDS: u64 = 2;
 
 /// What one stream carries: audio that waits, the encoder's and the decoder's memory, and what was decided. No model, no
@@ -100,6 +100,13 @@ impl SearchState {
         }
     }
 
+    /// Forgets the text so far, and nothing else: where the search is within the frames stays.
+    fn forget_text(&mut self, head: &Head) {
+        if let (SearchState::Transducer(state), Head::Transducer(head)) = (self, head) {
+            state.forget_text(&head.state());
+        }
+    }
+
     /// Ends the search: appends what it has held back.
     fn finish(&mut self, out: &mut Vec<EmittedToken>) {
         if let SearchState::Ctc(state) = self {
@@ -123,7 +130,14 @@ pub(super) struct StreamParts {
 impl StreamState {
     pub(super) fn new(parts: StreamParts) -> Self {
         StreamState {
-            intake: Intake::new(parts.source, parts.gate, parts.frame_samples),
+            intake: Intake::new(
+                parts.source,
+                parts.gate,
+                (
+                    parts.frame_samples,
+                    SILENT_GAP_SECONDS * u64::from(parts.sample_rate),
+                ),
+            ),
             preview: parts.search.clone(),
             search: parts.search,
             pass: Pass::Commit,
@@ -188,7 +202,8 @@ impl StreamState {
     }
 
     /// Takes note of samples that were lost. The clock goes on; a [`StreamEvent::Gap`] follows once the audio before is
-    /// decided. A gap of up to 2 s is heard as silence; behind a longer one nothing is remembered of what came before.
+    /// decided. The first 2 s of a gap are heard as silence; behind a longer one nothing is remembered of what came before.
+    /// Samples lost in several calls without audio between them are one gap.
     ///
     /// # Errors
     /// [`StreamError::Finished`] after [`StreamState::finish`].
@@ -201,18 +216,18 @@ impl StreamState {
         }
         let start = self.received();
         match self.gaps.back_mut() {
-            Some(last) if last.start + last.samples == start => last.samples += samples,
+            Some(last) if last.start.saturating_add(last.samples) == start => {
+                last.samples = last.samples.saturating_add(samples);
+            }
             _ => self.gaps.push_back(Gap { start, samples }),
         }
-        match samples <= SILENT_GAP_SECONDS * u64::from(self.clock.sample_rate) {
-            true => self.intake.push_silence(samples),
-            false => self.intake.leave_out(samples),
-        }
+        self.intake.lose(samples);
         self.tell_silence();
         Ok(())
     }
 
-    /// Ends the stream: what was heard so far will be decided to its end. Doing it again changes nothing.
+    /// Ends the stream: what was heard so far will be decided to its end, a last chunk that is shorter included, as it is in
+    /// a recording. No silence is added; where a model speaks late, push some first. Doing it again changes nothing.
     pub fn finish(&mut self) {
         if !self.is_finished() {
             self.intake.finish();
@@ -327,6 +342,7 @@ impl StreamState {
     /// Tells what the step has decided.
     pub(super) fn settle(&mut self, model: &Model) {
         let clock = &self.clock;
+        let last_token = self.tokens.last().map(|token| token.frame);
         self.endpoints.clear();
         for token in &self.tokens {
             self.events.push(StreamEvent::Commit(*token));
@@ -350,8 +366,10 @@ impl StreamState {
         self.tell_gaps(is_through);
         let frame = self.clock.decided;
         self.events.push(StreamEvent::Decided { frame });
-        if self.resets && !self.endpoints.is_empty() {
-            self.search = SearchState::new(model.head());
+        let last_endpoint = self.endpoints.last().map(|endpoint| endpoint.frame);
+        // Where words of the next utterance were found already, they are what the search remembers.
+        if self.resets && last_endpoint.is_some() && last_token < last_endpoint {
+            self.search.forget_text(model.head());
         }
         if is_through {
             match self.intake.go_on() {
@@ -395,7 +413,8 @@ impl StreamState {
 
     fn tell_end(&mut self) {
         let until = self.intake.silent_until();
-        if self.clock.decided < until {
+        if self.clock.decided < until || !self.gaps.is_empty() {
+            let until = until.max(self.clock.decided);
             self.clock.decided = until;
             let endpoints = self.endpointer.decided(until);
             self.events.extend(endpoints.map(StreamEvent::Endpoint));

@@ -448,10 +448,13 @@ fn a_short_gap_is_silence_and_a_long_one_a_new_beginning() {
     for (name, model, options) in kinds() {
         let pcm = audio(6.0, 14);
         let (before, after) = pcm.split_at(30_011);
-        let lossy = |gap: u64| {
+        let lossy = |gap: u64, parts: u64| {
             let mut stream = Stream::new(Arc::clone(&model), &options).expect("known");
             stream.push(before).expect("finite");
-            stream.skip(gap).expect("going on");
+            for part in 0..parts {
+                let lost = gap * (part + 1) / parts - gap * part / parts;
+                stream.skip(lost).expect("going on");
+            }
             stream.push(after).expect("finite");
             stream.finish();
             stream.events().to_vec()
@@ -463,7 +466,7 @@ fn a_short_gap_is_silence_and_a_long_one_a_new_beginning() {
             });
             gaps.collect::<Vec<_>>()
         };
-        let short = lossy(4_000);
+        let short = lossy(4_000, 1);
         let filled = [before, &[0.0; 4_000], after].concat();
         assert_eq!(
             committed(&short),
@@ -471,9 +474,18 @@ fn a_short_gap_is_silence_and_a_long_one_a_new_beginning() {
             "{name}"
         );
         assert_eq!(gap_of(&short), [(30_011, 4_000)], "{name}");
-        let long = lossy(3_200_000);
+        let long = lossy(3_200_000, 1);
         assert_eq!(gap_of(&long), [(30_011, 3_200_000)], "{name}");
-        let first = committed(&whole(&model, &options, before));
+        for parts in [2, 7, 90] {
+            let in_parts = lossy(3_200_000, parts);
+            assert_eq!(
+                committed(&in_parts),
+                committed(&long),
+                "{name}: {parts} parts"
+            );
+        }
+        let silence = [0.0; 32_000];
+        let first = committed(&whole(&model, &options, &[before, &silence].concat()));
         let said = committed(&long);
         assert_eq!(said[..first.len()], first, "{name}");
         let position = 30_011 + 3_200_000;
@@ -636,5 +648,94 @@ fn a_gate_rests_in_silence_keeps_the_clock_and_begins_anew_with_speech() {
             "{name}"
         );
         chunking::assert_same(&pcm, 31, |packets| gated(packets).0);
+    }
+}
+
+#[test]
+fn hours_that_a_gate_has_lost_cost_nothing_and_keep_the_clock() {
+    let model = load("tdt_v3");
+    let options = windows([12, 5, 3]);
+    let speech = signals::babble(16_000, 2.0, 40);
+    let told = |lost: u64, parts: u64| {
+        let detector = Box::new(Scripted);
+        let mut state = model.stream_gated_by(detector, &options).expect("16 kHz");
+        let mut memory = StepMemory::default();
+        let mut heard = |state: &mut StreamState, mut pcm: &[f32]| {
+            while !pcm.is_empty() {
+                pcm = &pcm[state.push(pcm).expect("finite")..];
+                while state.is_ready() {
+                    model.step(&mut [state], &mut memory);
+                }
+            }
+        };
+        heard(&mut state, &speech);
+        for part in 0..parts {
+            let now = lost * (part + 1) / parts - lost * part / parts;
+            state.skip(now).expect("going on");
+        }
+        heard(&mut state, &speech);
+        state.finish();
+        while state.is_ready() {
+            model.step(&mut [&mut state], &mut memory);
+        }
+        assert!(state.is_over());
+        (committed(state.events()), state.received())
+    };
+    // Ten hours are whole frames, as are ten seconds.
+    let (short, _) = told(10 * 16_000, 1);
+    let (long, received) = told(36_000 * 16_000, 1);
+    assert_eq!(received, 2 * 32_000 + 36_000 * 16_000);
+    assert_eq!(told(36_000 * 16_000, 37).0, long);
+    let shifted: Vec<EmittedToken> = short
+        .iter()
+        .map(|token| EmittedToken {
+            frame: token.frame + if token.frame > 60 { 35_990 * 25 / 2 } else { 0 },
+            ..*token
+        })
+        .collect();
+    assert_eq!(long, shifted);
+    let mut state = model.stream(&options).expect("known");
+    state.skip(u64::MAX).expect("going on");
+    state.skip(u64::MAX).expect("going on");
+    assert_eq!(state.received(), u64::MAX);
+}
+
+#[test]
+fn forgetting_at_endpoints_loses_nothing_and_hears_nothing_twice() {
+    let pcm: Vec<f32> = (0..6)
+        .flat_map(|n| {
+            let mut pcm = signals::babble(16_000, 2.0, 50 + n);
+            pcm.extend(signals::silence(16_000));
+            pcm
+        })
+        .collect();
+    let rules = EndpointRules {
+        silence: Some(std::time::Duration::from_millis(320)),
+        max_utterance: Some(std::time::Duration::from_secs(1)),
+        ..EndpointRules::default()
+    };
+    for (name, model, options) in kinds() {
+        let told = |resets: bool| {
+            let options = StreamOptions {
+                endpoints: Some(rules),
+                reset_at_endpoints: resets,
+                ..options.clone()
+            };
+            let events = whole(&model, &options, &pcm);
+            let is_end = |event: &&StreamEvent| matches!(event, StreamEvent::Endpoint(_));
+            assert!(events.iter().filter(is_end).count() > 3, "{name}");
+            committed(&events)
+        };
+        let (kept, reset) = (told(false), told(true));
+        if model.decoder() == Decoder::Ctc {
+            assert_eq!(reset, kept, "{name}");
+        }
+        // No token begins before the one before it ends.
+        let in_order =
+            |pair: &[EmittedToken]| pair[0].frame + u64::from(pair[0].duration) <= pair[1].frame;
+        if model.decoder() == Decoder::Tdt {
+            assert!(reset.windows(2).all(in_order), "{name}: {reset:?}");
+        }
+        assert!(!reset.is_empty(), "{name}");
     }
 }

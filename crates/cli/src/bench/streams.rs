@@ -95,28 +95,18 @@ impl Load<'_> {
         let mut driver = Driver::new(scheduler, Clock::simulated(), model);
         driver.times = Some(Times::default());
         let samples = (seconds * f64::from(model.sample_rate())) as u64;
-        let chunk = self.context.chunk(model);
         for index in 0..streams {
-            // Streams begin at any time, so their steps are due at any time.
+            // Streams begin at any time, so that their steps are due at any time.
             let share = index as f64 / streams as f64;
-            let place = (share * self.pcm.len() as f64) as usize;
-            let id = driver.scheduler.admit(&self.context.options)?;
-            driver.add(LaneParts {
-                index,
-                id,
-                feed: Feed::repeated(Arc::clone(&self.pcm), place, samples),
-                gate: None,
-                adaptive: None,
-                start: Duration::from_secs_f64(share * chunk),
-            });
+            self.begin(&mut driver, index, share, samples)?;
         }
         while driver.len() > 0 {
             driver.turn(&mut |_| Ok(()))?;
         }
-        let metrics = driver.metrics();
         let Times { tokens, steps } = driver.times.take().unwrap_or_default();
+        let metrics = driver.metrics();
         // By then the next step is due.
-        let late = self.context.latency(model).unwrap_or(chunk);
+        let late = self.context.latency(model).unwrap_or_default();
         let compute = metrics.compute.as_secs_f64();
         Ok(Run {
             streams,
@@ -130,6 +120,27 @@ impl Load<'_> {
             steps: metrics.steps,
             tokens: tokens.len(),
         })
+    }
+
+    /// Begins a stream at this share of a chunk and of the recording.
+    fn begin(
+        &self,
+        driver: &mut Driver<'_>,
+        index: usize,
+        share: f64,
+        samples: u64,
+    ) -> Result<(), CliError> {
+        let chunk = self.context.chunk(self.recognizer.model());
+        let place = (share * self.pcm.len() as f64) as usize;
+        let id = driver.scheduler.admit(&self.context.options)?;
+        driver.add(LaneParts {
+            index,
+            id,
+            feed: Feed::repeated(Arc::clone(&self.pcm), place, samples),
+            adaptive: None,
+            start: Duration::from_secs_f64(share * chunk),
+        });
+        Ok(())
     }
 }
 

@@ -65,10 +65,11 @@ pub(crate) struct LiveArgs {
     /// Only what is certain: no text that may still change
     #[arg(long)]
     pub(crate) no_volatile: bool,
-    /// Say where utterances end: at silence, at the model's own end marks, at the latest after 20 s
+    /// Say where utterances end: after 1.2 s of silence, at the latest after 20 s. The end marks that some models have
+    /// are always told
     #[arg(long)]
     pub(crate) endpoint: bool,
-    /// Spare the model what is no speech. Changes results
+    /// Recognise each stretch of speech by itself, and keep what is no speech from the model. Changes results
     #[arg(long)]
     pub(crate) vad: bool,
     /// Hold this latency by making chunks shorter or longer. Changes results, and from run to run

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use percept::audio::GateConfig;
 use percept::{
     AdaptiveContext, ContextConfig, ContextError, EndpointRules, Model, Preset, StreamMode,
     StreamOptions,
@@ -54,6 +55,7 @@ impl Context {
         let mut context = Self::new(&args.context, model)?;
         context.options.volatile = !args.no_volatile;
         context.options.endpoints = args.endpoint.then(EndpointRules::default);
+        context.options.gate = args.vad.then(GateConfig::default);
         context.target = args.adaptive.map(Duration::from_secs_f64);
         if context.target.is_some() && context.windows.is_none() {
             return Err(CliError::FixedChunk);

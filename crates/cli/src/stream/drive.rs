@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use percept::{Model, Next, Scheduler, StreamEvent, StreamMetrics, Vocabulary};
 
 use super::clock::Clock;
-use super::lane::{Feeding, Lane, LaneParts, LaneUnits, Losses};
+use super::lane::{Feeding, Lane, LaneParts, LaneUnits};
 use super::plot::Finalised;
 use super::steps::Step;
 use crate::error::CliError;
@@ -46,8 +46,6 @@ pub(crate) struct Driver<'a> {
     events: Vec<StreamEvent>,
     /// When things became final, where that is wanted.
     pub(crate) times: Option<Times>,
-    /// What was lost before gates, where there are any: to the scheduler the silence that they keep is lost as well.
-    lost_before_gates: Option<Losses>,
 }
 
 impl<'a> Driver<'a> {
@@ -63,7 +61,6 @@ impl<'a> Driver<'a> {
             lanes: Vec::new(),
             events: Vec::new(),
             times: None,
-            lost_before_gates: None,
         }
     }
 
@@ -73,9 +70,6 @@ impl<'a> Driver<'a> {
     }
 
     pub(crate) fn add(&mut self, parts: LaneParts) {
-        if parts.gate.is_some() {
-            self.lost_before_gates.get_or_insert_default();
-        }
         self.lanes.push(Lane::new(parts, self.units));
     }
 
@@ -95,13 +89,8 @@ impl<'a> Driver<'a> {
     }
 
     /// What was done so far.
-    pub(crate) fn metrics(&self) -> StreamMetrics {
-        let mut metrics = self.scheduler.metrics().clone();
-        if let Some(lost) = self.lost_before_gates {
-            metrics.gaps = lost.gaps;
-            metrics.dropped_samples = lost.samples;
-        }
-        metrics
+    pub(crate) fn metrics(&self) -> &StreamMetrics {
+        self.scheduler.metrics()
     }
 
     /// Feeds what is due, and makes a step or waits until there is something to do.
@@ -124,6 +113,8 @@ impl<'a> Driver<'a> {
             }
         }
         self.drop_unheard(tell)?;
+        // What silence decides needs no step.
+        self.collect(None, now, tell)?;
         match self.scheduler.next(now) {
             Next::Run => return self.step(tell),
             Next::WaitUntil(time) => wake = Some(wake.map_or(time, |wake| wake.min(time))),
@@ -162,8 +153,19 @@ impl<'a> Driver<'a> {
         self.scheduler.run(self.clock.begins());
         let took = start.elapsed();
         let done = self.clock.computed(took);
+        self.collect(Some(took), done, tell)
+    }
+
+    /// Hands on what all streams have decided by `done`, in a step that took so long or without one, and gives up those
+    /// that are over.
+    fn collect(
+        &mut self,
+        took: Option<Duration>,
+        done: Duration,
+        tell: &mut dyn FnMut(Told<'_>) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
         for at in 0..self.lanes.len() {
-            self.collect(at, took, done, tell)?;
+            self.collect_from(at, took, done, tell)?;
         }
         for at in (0..self.lanes.len()).rev() {
             if !self.scheduler.is_over(self.lanes[at].parts.id) {
@@ -171,10 +173,6 @@ impl<'a> Driver<'a> {
             }
             let mut lane = self.lanes.remove(at);
             self.scheduler.release(lane.parts.id)?;
-            if let Some(lost) = &mut self.lost_before_gates {
-                lost.gaps += lane.lost.gaps;
-                lost.samples += lane.lost.samples;
-            }
             let damage = lane.damage.take();
             tell(Told::Gone { damage })?;
         }
@@ -182,10 +180,10 @@ impl<'a> Driver<'a> {
     }
 
     /// Hands on what a stream has decided, and lets it follow the machine.
-    fn collect(
+    fn collect_from(
         &mut self,
         at: usize,
-        took: Duration,
+        took: Option<Duration>,
         done: Duration,
         tell: &mut dyn FnMut(Told<'_>) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
@@ -211,8 +209,9 @@ impl<'a> Driver<'a> {
             }
         }
         let backlog = lane.backlog(received, done);
-        let change = lane.parts.adaptive.as_mut();
-        if let Some(chunk) = change.and_then(|adaptive| adaptive.observe(took, backlog)) {
+        if let (Some(took), Some(adaptive)) = (took, &mut lane.parts.adaptive)
+            && let Some(chunk) = adaptive.observe(took, backlog)
+        {
             self.scheduler.set_chunk_frames(id, chunk)?;
         }
         Ok(())
@@ -236,11 +235,11 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
+    use percept::audio::GateConfig;
     use percept::{Recognizer, RecognizerOptions, SchedulerOptions, StreamOptions};
 
     use super::super::feed::Feed;
     use super::super::microphone::RingConfig;
-    use super::super::outbox::Gate;
     use super::*;
 
     /// A second of a hum.
@@ -260,12 +259,13 @@ mod tests {
         let (mut sink, feed) = config.open().unwrap();
         sink.push(&hum());
         sink.push(&[0.1; 2_000]);
-        let id = driver.scheduler.admit(&StreamOptions::default()).unwrap();
+        let mut options = StreamOptions::default();
+        options.gate = is_gated.then(GateConfig::default);
+        let id = driver.scheduler.admit(&options).unwrap();
         driver.add(LaneParts {
             index: 3,
             id,
             feed: Feed::microphone(feed),
-            gate: is_gated.then(|| Gate::new(1280, 16_000).unwrap()),
             adaptive: None,
             start: driver.now(),
         });
@@ -286,7 +286,7 @@ mod tests {
             };
             driver.turn(tell).unwrap();
         }
-        (steps, driver.metrics())
+        (steps, driver.metrics().clone())
     }
 
     #[test]

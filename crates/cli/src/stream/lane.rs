@@ -6,7 +6,6 @@ use percept::{AdaptiveContext, Scheduler, SchedulerError, StreamId};
 
 use super::clock::duration;
 use super::feed::{Fed, Feed};
-use super::outbox::{Gate, Outbox};
 use super::plot::Finalised;
 use super::steps::StepReader;
 use crate::error::CliError;
@@ -50,19 +49,10 @@ pub(crate) struct LaneParts {
     pub(crate) index: usize,
     pub(crate) id: StreamId,
     pub(crate) feed: Feed,
-    /// What keeps silence from the model.
-    pub(crate) gate: Option<Gate>,
     /// What holds a latency.
     pub(crate) adaptive: Option<AdaptiveContext>,
     /// When its first sample is due.
     pub(crate) start: Duration,
-}
-
-/// What a feed has lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Losses {
-    pub(crate) gaps: u64,
-    pub(crate) samples: u64,
 }
 
 /// A stream that is not over.
@@ -70,14 +60,13 @@ pub(crate) struct Lane {
     pub(crate) parts: LaneParts,
     units: LaneUnits,
     pub(crate) reader: StepReader,
-    /// Samples that were read, and how many of them were fed.
+    /// Samples that were read, how many of them were spoken, and how many of those the stream took.
     block: Vec<f32>,
-    at: usize,
-    outbox: Outbox,
-    /// Samples fed, those that were lost included.
+    spoken: usize,
+    taken: usize,
+    /// Samples spoken, those that were lost included.
     fed: u64,
     has_ended: bool,
-    pub(crate) lost: Losses,
     /// Why the feed ended before its end.
     pub(crate) damage: Option<CliError>,
 }
@@ -85,15 +74,14 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(parts: LaneParts, units: LaneUnits) -> Self {
         Self {
-            reader: StepReader::new(parts.gate.is_some()),
             parts,
             units,
+            reader: StepReader::default(),
             block: Vec::new(),
-            at: 0,
-            outbox: Outbox::default(),
+            spoken: 0,
+            taken: 0,
             fed: 0,
             has_ended: false,
-            lost: Losses::default(),
             damage: None,
         }
     }
@@ -114,8 +102,12 @@ impl Lane {
         now: Duration,
     ) -> Result<Feeding, SchedulerError> {
         loop {
-            if !self.outbox.deliver(scheduler, self.parts.id, now)? {
-                return Ok(Feeding::Full);
+            while self.taken < self.spoken {
+                let pcm = &self.block[self.taken..self.spoken];
+                match scheduler.push(self.parts.id, pcm, now)? {
+                    0 => return Ok(Feeding::Full),
+                    taken => self.taken += taken,
+                }
             }
             if self.has_ended {
                 scheduler.finish(self.parts.id, now)?;
@@ -126,12 +118,10 @@ impl Lane {
             if due > now && self.parts.feed.is_paced() {
                 return Ok(Feeding::Due(due));
             }
-            if self.at == self.block.len() && !self.read(now) {
+            if self.spoken == self.block.len() && !self.read(scheduler, now)? {
                 return Ok(Feeding::Starved);
             }
-            if !self.has_ended {
-                self.feed_packet();
-            }
+            self.speak_packet();
         }
     }
 
@@ -140,59 +130,39 @@ impl Lane {
         self.parts.feed.stop();
     }
 
-    fn end(&mut self) {
-        self.has_ended = true;
-        if let Some(gate) = &mut self.parts.gate {
-            gate.finish(&mut self.outbox);
-        }
-    }
-
     /// Reads the next block, or learns that there is none; false if that is not known yet.
-    fn read(&mut self, now: Duration) -> bool {
+    fn read(&mut self, scheduler: &mut Scheduler, now: Duration) -> Result<bool, SchedulerError> {
         self.block.clear();
-        self.at = 0;
+        (self.spoken, self.taken) = (0, 0);
         match self.parts.feed.read(&mut self.block) {
             Ok(Fed::Samples { has_waited }) => {
-                let heard = self.units.duration(self.fed + self.block.len() as u64);
+                let last = self.fed + (self.block.len() + self.units.packet_samples()) as u64;
+                let late = now.saturating_sub(self.units.duration(last));
                 if has_waited {
-                    // What has just come was not there to be fed earlier.
-                    self.parts.start = self.parts.start.max(now.saturating_sub(heard));
+                    // What comes a packet or more too late was spoken later than it seemed.
+                    self.parts.start = self.parts.start.max(late);
                 }
             }
-            Ok(Fed::Lost(samples)) => self.lose(samples),
-            Ok(Fed::Nothing) => return false,
-            Ok(Fed::End) => self.end(),
+            Ok(Fed::Lost(samples)) => {
+                scheduler.skip(self.parts.id, samples, now)?;
+                self.fed += samples;
+            }
+            Ok(Fed::Nothing) => return Ok(false),
+            Ok(Fed::End) => self.has_ended = true,
             Err(error) => {
                 self.damage = Some(error);
-                self.end();
+                self.has_ended = true;
             }
         }
-        true
+        Ok(true)
     }
 
-    fn feed_packet(&mut self) {
-        let end = self.block.len().min(self.at + self.units.packet_samples());
-        let packet = &self.block[self.at..end];
-        self.fed += packet.len() as u64;
-        match &mut self.parts.gate {
-            Some(gate) => gate.push(packet, &mut self.outbox),
-            None => self.outbox.push(packet),
-        }
-        self.at = end;
-    }
-
-    fn lose(&mut self, samples: u64) {
-        match &mut self.parts.gate {
-            // The detector hears silence, so that it keeps its clock.
-            Some(gate) => {
-                gate.lose(samples, &mut self.outbox);
-                self.reader.lose(self.fed..self.fed + samples);
-            }
-            None => self.outbox.lose(samples),
-        }
-        self.lost.gaps += 1;
-        self.lost.samples += samples;
-        self.fed += samples;
+    /// The next packet of what was read has been spoken.
+    fn speak_packet(&mut self) {
+        let end = self.spoken + self.units.packet_samples();
+        let end = end.min(self.block.len());
+        self.fed += (end - self.spoken) as u64;
+        self.spoken = end;
     }
 
     /// What became final at `done`, given the first frame after it and the samples received.

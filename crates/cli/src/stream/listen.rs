@@ -65,7 +65,7 @@ mod microphone {
     use super::super::clock::Clock;
     use super::super::feed::Feed;
     use super::super::microphone::RingConfig;
-    use super::super::run::{Ending, Setting, StreamInput, recognise};
+    use super::super::session::{Ending, Setting, StreamInput, recognise};
     use crate::args::ProgressMode;
     use crate::error::CliError;
     use crate::model;

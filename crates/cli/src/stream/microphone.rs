@@ -42,7 +42,16 @@ pub(crate) struct MicrophoneFeed {
     end: Option<u64>,
     /// A loss behind what was read last, at the model's rate.
     loss: Option<u64>,
+    /// Why the device gave no more, behind what was read last.
+    fault: Option<CliError>,
     has_ended: bool,
+}
+
+/// What comes next in the ring.
+enum Waiting {
+    Samples(usize),
+    Loss(u64),
+    Nothing,
 }
 
 /// A ring for the samples of a device.
@@ -86,6 +95,7 @@ impl RingConfig {
             taken: 0,
             end: None,
             loss: None,
+            fault: None,
             has_ended: false,
         };
         Ok((sink, feed))
@@ -131,47 +141,54 @@ impl MicrophoneFeed {
     ///
     /// A device that fails, once, after all samples before it.
     pub(crate) fn read(&mut self, is_stopped: bool, out: &mut Vec<f32>) -> Result<Fed, CliError> {
-        if let Some(samples) = self.loss.take() {
-            return Ok(Fed::Lost(samples));
-        }
         if is_stopped && self.end.is_none() {
             // The device goes on, maybe quicker than anybody reads.
             self.end = Some(self.taken + self.pcm.slots() as u64);
         }
         let before = out.len();
-        while out.len() == before && !self.has_ended {
-            // Before the losses: one that is told later lies behind these samples.
-            let waiting = match self.end {
-                Some(end) => (end - self.taken) as usize,
-                None => self.pcm.slots(),
-            };
-            let until_loss = self.losses.peek().ok().map(|loss| loss.at - self.taken);
-            if let (Some(0), Ok(loss)) = (until_loss, self.losses.peek().copied()) {
-                self.losses.pop().expect("it was looked at");
-                self.loss = Some(self.converter.lose(loss.samples, out));
-                break;
-            }
-            let until_loss = until_loss.map_or(usize::MAX, |samples| samples as usize);
-            let count = waiting.min(until_loss).min(BLOCK_SAMPLES);
-            if count == 0 {
-                let failure = (self.failure)();
-                if !is_stopped && failure.is_none() {
-                    return Ok(Fed::Nothing);
+        while out.len() == before && self.loss.is_none() && !self.has_ended {
+            match self.waiting() {
+                Waiting::Loss(samples) => self.loss = Some(self.converter.lose(samples, out)),
+                Waiting::Samples(count) => self.take(count, out),
+                Waiting::Nothing => {
+                    self.fault = (self.failure)().filter(|_| !is_stopped);
+                    if !is_stopped && self.fault.is_none() {
+                        return Ok(Fed::Nothing);
+                    }
+                    self.has_ended = true;
+                    self.converter.finish(out);
                 }
-                self.has_ended = true;
-                self.converter.finish(out);
-                if let Some(error) = failure.filter(|_| !is_stopped) {
-                    return Err(error);
-                }
-                break;
             }
-            self.take(count, out);
         }
-        Ok(match self.loss.take_if(|_| out.len() == before) {
-            Some(samples) => Fed::Lost(samples),
-            None if out.len() == before => Fed::End,
-            None => Fed::Samples { has_waited: false },
-        })
+        if out.len() > before {
+            return Ok(Fed::Samples { has_waited: false });
+        }
+        match (self.loss.take(), self.fault.take()) {
+            (Some(samples), _) => Ok(Fed::Lost(samples)),
+            (None, Some(fault)) => Err(fault),
+            (None, None) => Ok(Fed::End),
+        }
+    }
+
+    /// What comes next in the ring.
+    fn waiting(&mut self) -> Waiting {
+        // Looked at before the losses: one that is told later lies behind these samples.
+        let waiting = match self.end {
+            Some(end) => (end - self.taken) as usize,
+            None => self.pcm.slots(),
+        };
+        let until_loss = match self.losses.peek().copied() {
+            Ok(loss) if loss.at == self.taken => {
+                self.losses.pop().expect("it was looked at");
+                return Waiting::Loss(loss.samples);
+            }
+            Ok(loss) => (loss.at - self.taken) as usize,
+            Err(_) => usize::MAX,
+        };
+        match waiting.min(until_loss).min(BLOCK_SAMPLES) {
+            0 => Waiting::Nothing,
+            count => Waiting::Samples(count),
+        }
     }
 
     fn take(&mut self, count: usize, out: &mut Vec<f32>) {

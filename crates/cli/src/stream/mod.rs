@@ -13,16 +13,18 @@ pub(crate) mod listen;
 mod live;
 #[cfg(any(feature = "mic", test))]
 mod microphone;
-mod outbox;
 mod output;
 mod pcm;
 pub(crate) mod plot;
 mod report;
 mod run;
 mod screen;
+mod session;
 mod steps;
+mod wrap;
 mod write;
 
+#[cfg(unix)]
 pub(crate) use output::leave_terminal;
 pub(crate) use pcm::PcmError;
 pub(crate) use run::run;

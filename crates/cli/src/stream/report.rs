@@ -38,7 +38,7 @@ pub(crate) fn write(
     }
     if let (Some(path), Some(times)) = (&args.plot, &driver.times) {
         let labels = Labels {
-            title: format!("How late tokens were final: {}", about.streams),
+            title: format!("How late tokens were final: {}", about.short_name()),
             facts,
             context: about.context.latency(about.recognizer.model()),
         };
@@ -48,6 +48,15 @@ pub(crate) fn write(
 }
 
 impl About<'_> {
+    /// The name of a file without its folders.
+    fn short_name(&self) -> String {
+        let name = Path::new(self.streams).file_name();
+        name.map_or_else(
+            || self.streams.to_owned(),
+            |name| name.display().to_string(),
+        )
+    }
+
     /// In one line.
     fn facts(&self, is_measured: bool) -> String {
         let precision = model::precision_name(self.recognizer.precision());

@@ -73,29 +73,11 @@ pub(crate) struct StepReader {
     /// The tail as it was last told.
     tail: String,
     transcript: String,
-    /// Whoever drives the stream says what was lost, as some of what the stream misses was not.
-    is_gated: bool,
     /// What the events since the last whole step say.
     open: Step,
 }
 
 impl StepReader {
-    /// For a stream of which a gate keeps silence, which is nothing that was lost.
-    pub(crate) fn new(is_gated: bool) -> Self {
-        Self {
-            is_gated,
-            ..Self::default()
-        }
-    }
-
-    /// Takes note of samples that were lost before a gate.
-    pub(crate) fn lose(&mut self, samples: Range<u64>) {
-        match self.open.gaps.last_mut() {
-            Some(last) if last.end == samples.start => last.end = samples.end,
-            _ => self.open.gaps.push(samples),
-        }
-    }
-
     /// All that was committed so far.
     pub(crate) fn transcript(&self) -> &str {
         &self.transcript
@@ -121,9 +103,7 @@ impl StepReader {
                 self.ahead.push(Role::of(vocabulary, token.id), tail);
             }
             StreamEvent::Endpoint(endpoint) => self.open.endpoints.push(endpoint),
-            StreamEvent::Gap { start, samples } if !self.is_gated => {
-                self.open.gaps.push(start..start + samples);
-            }
+            StreamEvent::Gap { start, samples } => self.open.gaps.push(start..start + samples),
             StreamEvent::Decided { .. } => return self.end_step(),
             StreamEvent::End => {
                 self.detokenizer.finish(&mut self.open.text);

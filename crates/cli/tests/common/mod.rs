@@ -226,8 +226,13 @@ pub(crate) fn tiny_en() -> PathBuf {
 /// A small random model that streams frame by frame, ends utterances with a mark and was trained to hear 1, 0 or 3 frames
 /// in advance.
 pub(crate) fn cache_aware() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    path(folder, "../../golden/fixtures/parakeet/rnnt_eou")
+    fixture("rnnt_eou")
+}
+
+/// A checkpoint of the goldens.
+pub(crate) fn fixture(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/fixtures/parakeet");
+    path(&folder, &format!("{name}/model"))
 }
 
 /// A copy of the built-in model below `root`.

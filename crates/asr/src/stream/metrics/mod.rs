@@ -99,7 +99,7 @@ impl StreamMetrics {
         self.audio += other.audio;
         self.compute += other.compute;
         for (mine, theirs) in self.counters_mut().into_iter().zip(other.counters()) {
-            *mine += theirs;
+            *mine = mine.saturating_add(theirs);
         }
     }
 

@@ -19,6 +19,11 @@ impl StreamMetrics {
     /// # Errors
     /// Those of `out`.
     pub fn prometheus(&self, out: &mut impl Write) -> fmt::Result {
+        self.write_histograms(out)?;
+        self.write_counters(out)
+    }
+
+    fn write_histograms(&self, out: &mut impl Write) -> fmt::Result {
         for (name, help, values) in [
             (
                 "queue_wait",
@@ -56,7 +61,10 @@ impl StreamMetrics {
             unit: 1.0,
             bound_bits: STREAM_BITS,
         };
-        streams.write(&self.occupancy, out)?;
+        streams.write(&self.occupancy, out)
+    }
+
+    fn write_counters(&self, out: &mut impl Write) -> fmt::Result {
         for (name, help, value) in [
             ("audio_seconds", "Audio decided.", seconds(self.audio)),
             (

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Shared;
+use super::{Shared, StreamNotice};
 
 /// A token as the ring hands it out.
 #[non_exhaustive]
@@ -30,9 +30,11 @@ pub struct TokenResult {
 
 /// Takes tokens out of the ring.
 ///
-/// Tokens that stay come in order and none is missed. Volatile ones are the present guess at what follows them: whenever
-/// [`TokenResult::tail`] grows, forget the volatile tokens with lower numbers. When the ring is full, volatile tokens are
-/// left out.
+/// Tokens that stay come in order and none is missed. Volatile ones are the present guess at what follows them:
+/// whenever [`TokenResult::tail`] grows, forget the volatile tokens with lower numbers. When the ring is full, volatile
+/// tokens are left out.
+///
+/// Endpoints and gaps come out of a ring of their own, see [`TokenConsumer::pop_notice`].
 ///
 /// ```
 /// # fn show(consumer: &mut percept_asr::TokenConsumer) -> String {
@@ -51,17 +53,45 @@ pub struct TokenResult {
 #[derive(Debug)]
 pub struct TokenConsumer {
     tokens: rtrb::Consumer<TokenResult>,
+    notices: rtrb::Consumer<StreamNotice>,
     shared: Arc<Shared>,
 }
 
 impl TokenConsumer {
-    pub(super) fn new(tokens: rtrb::Consumer<TokenResult>, shared: Arc<Shared>) -> Self {
-        TokenConsumer { tokens, shared }
+    pub(super) fn new(
+        tokens: rtrb::Consumer<TokenResult>,
+        notices: rtrb::Consumer<StreamNotice>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        TokenConsumer {
+            tokens,
+            notices,
+            shared,
+        }
     }
 
     /// The next token, if there is one.
     pub fn pop(&mut self) -> Option<TokenResult> {
         self.tokens.pop().ok()
+    }
+
+    /// The next endpoint or gap, if there is one.
+    ///
+    /// Timestamps say where it belongs: after the tokens with a lower one, before the others. Tokens that the stream
+    /// has committed before it are in their ring when it comes: take a notice first and then all tokens, and every one
+    /// with a lower timestamp is there, but for the one that a CTC model holds back across a gap until its run ends.
+    ///
+    /// From the first call on none is missed: where 256 wait, no audio is taken until there is room, as with tokens.
+    /// Before that, those that do not fit are counted ([`TokenConsumer::missed_notices`]) and hold nothing up, so that
+    /// who wants tokens alone need not ask.
+    pub fn pop_notice(&mut self) -> Option<StreamNotice> {
+        self.shared.takes_notices.store(true, Ordering::Release);
+        self.notices.pop().ok()
+    }
+
+    /// Endpoints and gaps that did not fit into their ring before they were first asked for.
+    pub fn missed_notices(&self) -> u64 {
+        self.shared.missed_notices.load(Ordering::Acquire)
     }
 
     /// Tokens that can be taken out now.
@@ -74,13 +104,14 @@ impl TokenConsumer {
         self.shared.tail.load(Ordering::Acquire)
     }
 
-    /// Whether the audio has ended and every token was put into the ring. What can be taken out then is all there is.
+    /// Whether the audio has ended and every token and notice was put into its ring. What can be taken out then is all
+    /// there is.
     pub fn is_over(&self) -> bool {
         self.shared.is_over.load(Ordering::Acquire)
     }
 
-    /// Whether no further token comes: the stream is over, or its engine was dropped before that. It stays that way;
-    /// tokens that are in the ring can still be taken out.
+    /// Whether no further token or notice comes: the stream is over, or its engine was dropped before that. It stays
+    /// that way; what is in the rings can still be taken out.
     pub fn is_abandoned(&self) -> bool {
         self.is_over() || self.tokens.is_abandoned()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use percept_audio::Resampler;
 use rayon::ThreadPool;
 
 use super::consumer::TokenConsumer;
@@ -10,7 +11,7 @@ use super::intake::{Ends, Intake, Piece};
 use super::outlet::Outlet;
 use super::producer::AudioProducer;
 use super::timing::Timing;
-use super::{RingOptions, Shared};
+use super::{NOTICES, RingOptions, Shared};
 use crate::model::Model;
 use crate::stream::adaptive::AdaptiveContext;
 use crate::stream::context::ContextConfig;
@@ -21,20 +22,19 @@ use crate::stream::options::StreamMode;
 use crate::stream::state::StreamState;
 use crate::stream::step::{StepMemory, StepReport};
 
-/// Seconds of audio that a ring holds unless told otherwise.
-const RING_SECONDS: usize = 10;
 /// Gaps that wait to be looked at; each takes two numbers.
 const MARKS: usize = 1024;
 
 /// Streams live audio through a model: samples come out of a ring, tokens go into another.
 ///
-/// It works when it is asked to: call [`StreamingParakeetTdt::process_audio`] in a loop. Any model of the family does, whatever the name says. What happens
-/// when a part goes away or stalls:
+/// It works when it is asked to: call [`StreamingParakeetTdt::process_audio`] in a loop. Any model of the family does,
+/// whatever the name says. What happens when a part goes away or stalls:
 /// - [`AudioProducer`] dropped: the audio ends; the rest is recognised, then [`StreamingParakeetTdt::is_over`].
 /// - [`TokenConsumer`] dropped: tokens are thrown away and counted ([`StreamingParakeetTdt::is_heard`]).
 /// - The engine dropped: pushes take nothing, and both ends say that they are abandoned.
 /// - Nobody calls it: the audio ring fills up; then pushes take nothing and the caller decides what to give up.
-/// - Nobody takes tokens: the token ring fills up; then no audio is taken, and nothing is lost but volatile tokens.
+/// - Nobody takes tokens: the token ring fills up; then no audio is taken, and nothing is lost but volatile tokens. The
+///   same holds for endpoints and gaps once the consumer has asked for one.
 ///
 /// Samples that are no finite numbers are heard as a gap, as are those that the producer gives up.
 #[derive(Debug)]
@@ -52,7 +52,8 @@ pub struct StreamingParakeetTdt {
 }
 
 impl StreamingParakeetTdt {
-    /// A stream in windows of these sizes, of audio at `sample_rate`: the engine and the ends of its two rings.
+    /// A stream in windows of these sizes, of mono audio at `sample_rate`: the engine, where audio goes in and where
+    /// tokens come out.
     ///
     /// # Errors
     /// As [`StreamingParakeetTdt::with_options`].
@@ -66,42 +67,44 @@ impl StreamingParakeetTdt {
         Self::with_options(model, sample_rate, options)
     }
 
-    /// A stream with these options, of audio at `sample_rate`, which is converted to the model's where they differ.
+    /// A stream with these options, of mono audio at `sample_rate`, which is converted to the model's where they
+    /// differ.
     ///
     /// # Errors
-    /// [`StreamError::SampleRate`] outside 1000 ..= 768000 Hz; [`StreamError`] where the model cannot be streamed in this
-    /// way, or its chunk cannot be adapted.
+    /// [`StreamError::SampleRate`] outside 1000 ..= 768000 Hz; [`StreamError::RingSize`] for a ring that holds nothing,
+    /// more than an hour of audio or more than 1048576 tokens; [`StreamError`] where the model cannot be streamed in
+    /// this way, or its chunk cannot be adapted.
     pub fn with_options(
         model: Arc<Model>,
         sample_rate: u32,
         options: RingOptions,
     ) -> Result<(Self, AudioProducer, TokenConsumer), StreamError> {
+        let rates = (sample_rate, model.sample_rate());
+        let resampler = Resampler::new(rates.0, rates.1)
+            .map_err(|_| StreamError::SampleRate { rate: sample_rate })?;
+        let (ring_samples, ring_tokens) = options.sizes(sample_rate)?;
         let mut state = model.stream(&options.stream)?;
         if let Some(adaptive) = &options.adaptive {
             state.set_chunk_frames(adaptive.chunk_frames())?;
         }
-        let ring_samples = options
-            .ring_samples
-            .unwrap_or(RING_SECONDS * sample_rate as usize);
-        let (samples_in, samples) = rtrb::RingBuffer::new(ring_samples.max(1));
+        let (samples_in, samples) = rtrb::RingBuffer::new(ring_samples);
         let (marks_in, marks) = rtrb::RingBuffer::new(MARKS);
-        let (tokens_in, tokens) = rtrb::RingBuffer::new(options.ring_tokens.max(1));
+        let (tokens_in, tokens) = rtrb::RingBuffer::new(ring_tokens);
+        let (notices_in, notices) = rtrb::RingBuffer::new(NOTICES);
         let shared = Arc::new(Shared::default());
         let ends = Ends {
             samples,
             marks,
             shared: Arc::clone(&shared),
         };
-        let intake = Intake::new(ends, sample_rate, model.sample_rate())
-            .map_err(|_| StreamError::SampleRate { rate: sample_rate })?;
         let mut metrics = StreamMetrics::new();
         metrics.started = 1;
         let engine = StreamingParakeetTdt {
             model,
             state,
             memory: StepMemory::default(),
-            intake,
-            outlet: Outlet::new(tokens_in, Arc::clone(&shared)),
+            intake: Intake::new(ends, rates, resampler),
+            outlet: Outlet::new(tokens_in, notices_in, Arc::clone(&shared)),
             timing: Timing::new(sample_rate),
             metrics,
             adaptive: options.adaptive,
@@ -109,7 +112,8 @@ impl StreamingParakeetTdt {
             started: Instant::now(),
         };
         let producer = AudioProducer::new(samples_in, marks_in, Arc::clone(&shared));
-        Ok((engine, producer, TokenConsumer::new(tokens, shared)))
+        let consumer = TokenConsumer::new(tokens, notices, shared);
+        Ok((engine, producer, consumer))
     }
 
     /// Takes what is in the audio ring, recognises it and hands out tokens. Returns how many tokens that stay were put
@@ -123,7 +127,13 @@ impl StreamingParakeetTdt {
 
     /// Takes what is in the audio ring and recognises all of it to the end; nothing that is pushed later is heard.
     /// Returns how many tokens that stay were put into their ring. Those that do not fit are kept: call
-    /// [`StreamingParakeetTdt::process_audio`] until [`StreamingParakeetTdt::is_over`]. Doing it again does nothing else.
+    /// [`StreamingParakeetTdt::process_audio`] until [`StreamingParakeetTdt::is_over`]. Doing it again does nothing
+    /// else.
+    ///
+    /// From here on pushes take nothing. One that is under way on the producer's thread may still take samples: those
+    /// are thrown away and counted in [`StreamMetrics::dropped_samples`], together with what the producer gives up
+    /// after this ([`AudioProducer::lost`]). They are no gap, for the stream has ended before them. What comes when
+    /// this has returned is counted by the next call of it or of [`StreamingParakeetTdt::process_audio`].
     ///
     /// # Errors
     /// As [`StreamingParakeetTdt::process_audio`].
@@ -132,7 +142,7 @@ impl StreamingParakeetTdt {
         self.process(self.started.elapsed())
     }
 
-    /// Whether the audio has ended and every token was put into the ring.
+    /// Whether the audio has ended and every token and notice was put into its ring.
     pub fn is_over(&self) -> bool {
         self.state.is_over() && !self.outlet.is_blocked()
     }
@@ -162,8 +172,8 @@ impl StreamingParakeetTdt {
         &self.metrics
     }
 
-    /// How many samples the audio ring should hold, at its rate, to outlast twice the time between two calls, but for one
-    /// in a thousand; `None` before that was measured.
+    /// How many samples the audio ring should hold, at its rate and within what it can, to outlast twice the time
+    /// between two calls, but for one in a thousand; `None` before that was measured.
     pub fn suggested_ring_samples(&self) -> Option<usize> {
         self.timing.suggested_ring_samples()
     }
@@ -173,27 +183,29 @@ impl StreamingParakeetTdt {
         self.state.clear_events();
         self.timing.look(now);
         let mut budget = self.intake.waiting();
-        let mut now = now;
+        let (mut now, mut told) = (now, 0);
         let mut count = self.outlet.hand_out();
         while !self.outlet.is_blocked() || self.intake.is_closed() {
             self.feed(&mut budget)?;
             if !self.state.is_ready() {
+                count += self.tell(&mut told, now);
                 break;
             }
-            let (told, due) = (self.state.events().len(), self.state.received());
-            let waited = self.timing.age(due, now);
+            let waited = self.timing.age(self.state.received(), now);
             self.metrics
                 .queue_wait
                 .record_duration(waited.unwrap_or_default());
             let report = self.step();
             now += report.encode + report.decode;
-            count += self.outlet.take(&self.state.events()[told..], &self.model);
-            self.count(told, report, now);
+            self.metrics
+                .record_step(report.streams, report.rows, report.encode, report.decode);
+            count += self.tell(&mut told, now);
             self.adapt(report);
         }
         if self.is_over() {
             self.outlet.close();
         }
+        self.intake.count_late();
         self.metrics.unheard_tokens = self.outlet.unheard;
         self.metrics.dropped_samples = self.intake.dropped;
         self.metrics.invalid_samples = self.intake.invalid;
@@ -226,15 +238,18 @@ impl StreamingParakeetTdt {
         Ok(())
     }
 
-    /// Counts a step that ended at `now`, with the events from `told` on.
-    fn count(&mut self, told: usize, report: StepReport, now: Duration) {
-        let StepReport {
-            streams,
-            rows,
-            encode,
-            decode,
-        } = report;
-        self.metrics.record_step(streams, rows, encode, decode);
+    /// Hands out and counts the events from `told` on, known at `now`; says how many tokens that stay it could hand
+    /// out.
+    fn tell(&mut self, told: &mut usize, now: Duration) -> usize {
+        let events = &self.state.events()[*told..];
+        let count = self.outlet.take(events, &self.model);
+        self.count(*told, now);
+        *told = self.state.events().len();
+        count
+    }
+
+    /// Counts the events from `told` on.
+    fn count(&mut self, told: usize, now: Duration) {
         let frame_samples = self.model.config().samples_per_frame() as u64;
         let received = self.state.received();
         for event in &self.state.events()[told..] {

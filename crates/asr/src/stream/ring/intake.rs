@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use percept_audio::{Resampler, ResamplerError};
+use percept_audio::Resampler;
 
 use super::Shared;
 use super::producer::Mark;
@@ -12,6 +12,9 @@ use super::producer::Mark;
 const BLOCK: usize = 2048;
 /// Where rates differ every gap costs a new filter, so one lasts at least this part of a second.
 const GAP_DIVISOR: u64 = 100;
+/// Lost samples do not move the clock beyond this, 186 years at the highest rate: no sum of times can overflow, also at
+/// the model's rate.
+const MAX_CLOCK: u64 = 1 << 52;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,13 +66,13 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Takes samples at `from` Hz and gives samples at `to` Hz.
-    pub(super) fn new(ends: Ends, from: u32, to: u32) -> Result<Self, ResamplerError> {
-        Ok(Intake {
+    /// Takes samples at one rate and gives samples at the other; `resampler` converts between them.
+    pub(super) fn new(ends: Ends, (from, to): (u32, u32), resampler: Resampler) -> Self {
+        Intake {
             ends,
             from,
             to,
-            resampler: Resampler::new(from, to)?,
+            resampler,
             popped: 0,
             block: Vec::with_capacity(BLOCK),
             done: 0,
@@ -82,7 +85,7 @@ impl Intake {
             has_ended: false,
             dropped: 0,
             invalid: 0,
-        })
+        }
     }
 
     /// Samples in the ring.
@@ -106,6 +109,26 @@ impl Intake {
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.ends.shared.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Once the audio has ended: what was still pushed, or given up, is lost. A push that saw the ring open may come at
+    /// any time after it was closed.
+    pub(super) fn count_late(&mut self) {
+        if !self.has_ended {
+            return;
+        }
+        let late = self.waiting();
+        if let Ok(chunk) = self.ends.samples.read_chunk(late) {
+            chunk.commit_all();
+        }
+        let mut lost = self.ends.shared.lost_at_end.swap(0, Ordering::AcqRel);
+        while let Ok(mark) = self.ends.marks.pop() {
+            lost = lost.saturating_add(mark.lost);
+        }
+        self.dropped = self
+            .dropped
+            .saturating_add(lost)
+            .saturating_add(late as u64);
     }
 
     /// What comes next. Takes at most `budget` samples out of the ring, and lessens it by those.
@@ -169,7 +192,8 @@ impl Intake {
         false
     }
 
-    /// Deals with the samples up to where a gap begins or ends, or with all. The length of a gap that ended is returned.
+    /// Deals with the samples up to where a gap begins or ends, or with all. The length of a gap that ended is
+    /// returned.
     fn deal_with_block(&mut self) -> Option<u64> {
         let rest = &self.block[self.done..];
         let Some(gap) = &mut self.gap else {
@@ -191,7 +215,7 @@ impl Intake {
         for sample in rest {
             match sample.is_finite() {
                 false => self.invalid += 1,
-                true if *gap < least => self.dropped += 1,
+                true if *gap < least => self.dropped = self.dropped.saturating_add(1),
                 true => break,
             }
             *gap += 1;
@@ -203,8 +227,8 @@ impl Intake {
     }
 
     fn lose(&mut self, lost: u64) {
-        self.dropped += lost;
-        self.widen_gap(lost);
+        self.dropped = self.dropped.saturating_add(lost);
+        self.widen_gap(lost.min(MAX_CLOCK.saturating_sub(self.clock)));
     }
 
     /// Makes the gap longer; begins one where there is none.

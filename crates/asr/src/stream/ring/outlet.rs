@@ -1,11 +1,11 @@
-//! From the events of a stream to tokens in a ring.
+//! From the events of a stream to tokens in a ring, and endpoints and gaps in another.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Shared;
 use super::consumer::TokenResult;
+use super::{Shared, StreamNotice};
 use crate::model::Model;
 use crate::search::EmittedToken;
 use crate::stream::event::StreamEvent;
@@ -15,6 +15,9 @@ pub(super) struct Outlet {
     ring: rtrb::Producer<TokenResult>,
     /// Tokens that stay and did not fit yet.
     waiting: VecDeque<TokenResult>,
+    notices: rtrb::Producer<StreamNotice>,
+    /// Notices that wait for the tokens before them, or did not fit yet.
+    waiting_notices: VecDeque<StreamNotice>,
     tail: u64,
     shared: Arc<Shared>,
     /// Tokens that nobody was there, or in time, to take.
@@ -22,10 +25,16 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(ring: rtrb::Producer<TokenResult>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        ring: rtrb::Producer<TokenResult>,
+        notices: rtrb::Producer<StreamNotice>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Outlet {
             ring,
             waiting: VecDeque::new(),
+            notices,
+            waiting_notices: VecDeque::new(),
             tail: 0,
             shared,
             unheard: 0,
@@ -37,23 +46,43 @@ impl Outlet {
         !self.ring.is_abandoned()
     }
 
-    /// Whether tokens wait for room.
+    /// Whether tokens or notices wait for room.
     pub(super) fn is_blocked(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.waiting_notices.is_empty()
     }
 
-    /// Puts tokens that wait into the ring; says how many.
+    /// Puts tokens, and then notices, that wait into their rings; says how many tokens.
     pub(super) fn hand_out(&mut self) -> usize {
         if !self.is_heard() {
             self.unheard += self.waiting.len() as u64;
             self.waiting.clear();
+            self.waiting_notices.clear();
             return 0;
         }
         let count = self.ring.slots().min(self.waiting.len());
         for token in self.waiting.drain(..count) {
             self.ring.push(token).ok();
         }
+        if self.waiting.is_empty() {
+            self.hand_out_notices();
+        }
         count
+    }
+
+    fn hand_out_notices(&mut self) {
+        // Before the ring is looked into: who has not asked by now has taken nothing.
+        let is_asked = self.shared.takes_notices.load(Ordering::Acquire);
+        let count = self.notices.slots().min(self.waiting_notices.len());
+        for notice in self.waiting_notices.drain(..count) {
+            self.notices.push(notice).ok();
+        }
+        if !is_asked {
+            let missed = self.waiting_notices.len() as u64;
+            self.waiting_notices.clear();
+            self.shared
+                .missed_notices
+                .fetch_add(missed, Ordering::AcqRel);
+        }
     }
 
     /// Takes the events of one step; says how many tokens that stay it could hand out.
@@ -61,18 +90,21 @@ impl Outlet {
         if events.contains(&StreamEvent::Tail) {
             self.tail += 1;
         }
+        let frame_samples = model.config().samples_per_frame() as u64;
         for event in events {
             if let StreamEvent::Commit(token) = event {
                 let token = self.result(token, false, model);
                 self.waiting.push_back(token);
             }
+            self.waiting_notices
+                .extend(StreamNotice::of(event, frame_samples));
         }
         let count = self.hand_out();
         for event in events {
             if let StreamEvent::Volatile(token) = event {
                 let token = self.result(token, true, model);
-                let is_taken =
-                    !self.is_blocked() && self.is_heard() && self.ring.push(token).is_ok();
+                let has_room = self.waiting.is_empty() && self.is_heard();
+                let is_taken = has_room && self.ring.push(token).is_ok();
                 self.unheard += u64::from(!is_taken);
             }
         }
@@ -81,7 +113,7 @@ impl Outlet {
         count
     }
 
-    /// The stream is over, and every token was handed out.
+    /// The stream is over, and every token and notice was handed out.
     pub(super) fn close(&self) {
         self.shared.is_over.store(true, Ordering::Release);
     }

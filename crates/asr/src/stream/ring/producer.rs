@@ -12,7 +12,9 @@ pub(super) struct Mark {
     pub(super) lost: u64,
 }
 
-/// Puts live audio into the ring. No call waits, allocates or locks, so it may live in an audio callback.
+/// Puts live audio into the ring: mono samples in `[-1, 1]` at the sample rate that the stream was made with
+/// ([`StreamingParakeetTdt::new`](super::StreamingParakeetTdt::new)); louder ones are taken as they are. No call waits,
+/// allocates or locks, so it may live in an audio callback.
 ///
 /// Dropping it, or [`AudioProducer::finish`], is the end of the audio: what is in the ring is recognised to its end.
 #[derive(Debug)]
@@ -40,17 +42,19 @@ impl AudioProducer {
         }
     }
 
-    /// Puts one sample into the ring, unless it is full or nobody listens. For more than one there is
-    /// [`AudioProducer::push_slice`].
+    /// Puts one sample, mono, in `[-1, 1]` and at the stream's sample rate, into the ring, unless it is full or nobody
+    /// listens. For more than one there is [`AudioProducer::push_slice`].
     #[must_use = "a sample that was not taken is to be pushed again, or counted by `lost`"]
     pub fn push(&mut self, sample: f32) -> bool {
         self.push_slice(&[sample]) == 1
     }
 
-    /// Puts the first samples of `pcm` into the ring, as many as fit, and says how many that were. The rest may be
-    /// pushed again later, or given up: see [`AudioProducer::lost`]. Once nobody listens it is always 0.
+    /// Puts the first samples of `pcm`, mono, in `[-1, 1]` and at the stream's sample rate, into the ring, as many as
+    /// fit, and says how many that were. The rest may be pushed again later, or given up: see [`AudioProducer::lost`].
+    /// Once nobody listens it is always 0.
     ///
-    /// Samples that are no finite numbers are taken, and heard as a gap.
+    /// Samples that are no finite numbers are taken, and heard as a gap. Those of a push that is under way while the
+    /// stream is finalised may be taken and not heard; the engine counts them as dropped.
     #[must_use = "samples that were not taken are to be pushed again, or counted by `lost`"]
     pub fn push_slice(&mut self, pcm: &[f32]) -> usize {
         if self.is_abandoned() || !self.mark() {
@@ -61,17 +65,18 @@ impl AudioProducer {
         taken.len()
     }
 
-    /// Puts `pcm` into the ring and gives up what does not fit, which becomes a gap; says how many samples that were. For
-    /// sources that cannot wait.
+    /// Puts `pcm`, as [`AudioProducer::push_slice`] takes it, into the ring and gives up what does not fit, which
+    /// becomes a gap; says how many samples that were. For sources that cannot wait.
     pub fn push_or_lose(&mut self, pcm: &[f32]) -> usize {
         let lost = pcm.len() - self.push_slice(pcm);
         self.lost(lost as u64);
         lost
     }
 
-    /// Takes note that `samples` were lost here: the clock goes on by as much, and the stream tells of a gap.
+    /// Takes note that `samples` were lost here: the clock goes on by as much, and the stream tells of a gap. What is
+    /// lost once the stream was finalised is no gap, but counted.
     pub fn lost(&mut self, samples: u64) {
-        self.unmarked += samples;
+        self.unmarked = self.unmarked.saturating_add(samples);
         self.mark();
     }
 

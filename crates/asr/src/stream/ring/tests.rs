@@ -10,7 +10,7 @@ use percept_weights::Checkpoint;
 use super::intake::{Ends, Intake, Piece};
 use super::*;
 use crate::search::EmittedToken;
-use crate::stream::{ContextConfig, Stream, StreamError, StreamEvent, StreamMode};
+use crate::stream::{ContextConfig, EndpointRules, Stream, StreamError, StreamEvent, StreamMode};
 use crate::{Model, ModelOptions, Precision};
 
 const RATE: u32 = 16_000;
@@ -265,6 +265,7 @@ fn silence_before_the_first_sample_ends_as_an_empty_stream() {
     engine.process_audio().unwrap();
     assert!(engine.is_over() && consumer.is_over());
     assert_eq!(consumer.pop(), None);
+    assert_eq!(engine.metrics().ended, 1);
 }
 
 #[test]
@@ -404,6 +405,200 @@ fn what_cannot_be_streamed_is_refused() {
 }
 
 #[test]
+fn a_rate_or_ring_out_of_range_is_refused_before_memory_is_asked_for() {
+    let model = model();
+    let rate = u32::MAX;
+    let context = ContextConfig::from_frames(10, 4, 3).unwrap();
+    let refused = StreamingParakeetTdt::new(Arc::clone(&model), context, rate);
+    assert_eq!(refused.err(), Some(StreamError::SampleRate { rate }));
+    let hour = 3600 * RATE as usize;
+    for (samples, tokens, fault) in [
+        (Some(0), TOKENS, Some(("samples", 0, hour))),
+        (Some(hour + 1), TOKENS, Some(("samples", hour + 1, hour))),
+        (Some(usize::MAX), 1, Some(("samples", usize::MAX, hour))),
+        (None, 0, Some(("tokens", 0, 1 << 20))),
+        (None, usize::MAX, Some(("tokens", usize::MAX, 1 << 20))),
+        (Some(hour), 1 << 20, None),
+        (Some(1), 1, None),
+    ] {
+        let mut options = options();
+        (options.ring_samples, options.ring_tokens) = (samples, tokens);
+        let made = StreamingParakeetTdt::with_options(Arc::clone(&model), RATE, options);
+        let want = fault.map(|(contents, asked, most)| StreamError::RingSize {
+            contents,
+            asked,
+            most,
+        });
+        assert_eq!(made.err(), want, "{samples:?} samples, {tokens} tokens");
+    }
+}
+
+#[test]
+fn what_is_given_up_after_the_end_is_counted_and_no_gap() {
+    let pcm = speech();
+    let (mut engine, mut producer, _consumer) = ring(&model(), &options());
+    assert_eq!(producer.push_slice(&pcm[..50_000]), 50_000);
+    engine.finalize().unwrap();
+    assert!(engine.is_over());
+    assert_eq!(producer.push_or_lose(&pcm[..1_000]), 1_000);
+    producer.lost(30);
+    engine.process_audio().unwrap();
+    assert_eq!(engine.metrics().dropped_samples, 1_030);
+    // More than there are marks: the rest is told as the producer goes.
+    (0..2_000).for_each(|_| producer.lost(1));
+    drop(producer);
+    engine.process_audio().unwrap();
+    let metrics = engine.metrics();
+    assert_eq!((metrics.dropped_samples, metrics.gaps), (3_030, 0));
+    assert_eq!(engine.state().received(), 50_000);
+}
+
+#[test]
+fn losses_of_any_size_are_counted_without_an_overflow() {
+    let model = model();
+    let pcm = speech();
+    for rate in [1_000, RATE, 768_000] {
+        let ring = StreamingParakeetTdt::with_options(Arc::clone(&model), rate, options());
+        let (mut engine, mut producer, mut consumer) = ring.unwrap();
+        for _ in 0..3 {
+            assert_eq!(producer.push_slice(&pcm[..2_000]), 2_000);
+            producer.lost(u64::MAX);
+            producer.lost(u64::MAX);
+            engine.process_audio().unwrap();
+        }
+        assert_eq!(producer.push_slice(&pcm[..2_000]), 2_000);
+        engine.finalize().unwrap();
+        assert!(engine.is_over());
+        assert_eq!(engine.metrics().dropped_samples, u64::MAX, "{rate} Hz");
+        let gaps = notices(&mut consumer).into_iter().filter(is_gap);
+        assert!(gaps.count() > 0, "{rate} Hz");
+    }
+    // More than there are marks.
+    let (_engine, mut producer, _consumer) = ring(&model, &options());
+    (0..2_000).for_each(|_| producer.lost(u64::MAX));
+}
+
+fn notices(consumer: &mut TokenConsumer) -> Vec<StreamNotice> {
+    std::iter::from_fn(|| consumer.pop_notice()).collect()
+}
+
+fn is_gap(notice: &StreamNotice) -> bool {
+    matches!(notice, StreamNotice::Gap { .. })
+}
+
+/// Audio with so many gaps, and options under which every pause is an endpoint.
+fn with_gaps(count: usize) -> (RingOptions, Vec<Input>) {
+    let mut options = options();
+    options.stream.endpoints = Some(EndpointRules {
+        silence: Some(Duration::from_millis(80)),
+        ..EndpointRules::default()
+    });
+    let pcm = signals::babble(RATE, count as f32 * 0.04 + 0.1, 22);
+    let pieces = pcm.chunks(640).take(count);
+    let input = pieces.flat_map(|piece| [Input::Samples(piece.to_vec()), Input::Lost(200)]);
+    (options, input.collect())
+}
+
+/// Endpoints and gaps, as a stream tells them.
+fn told(events: &[StreamEvent]) -> Vec<StreamNotice> {
+    let told = events.iter().filter_map(|event| match *event {
+        StreamEvent::Endpoint(endpoint) => Some(StreamNotice::Endpoint {
+            timestamp: endpoint.frame * 1280,
+            cause: endpoint.cause,
+        }),
+        StreamEvent::Gap { start, samples } => Some(StreamNotice::Gap {
+            timestamp: start,
+            samples,
+        }),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn every_endpoint_and_gap_comes_behind_the_tokens_before_it_to_who_takes_them() {
+    let model = model();
+    let (mut options, input) = with_gaps(2 * NOTICES);
+    let events = plainly(&model, &options, &input);
+    let (want, want_tokens) = (told(&events), committed(&events));
+    assert!(want.iter().filter(|n| is_gap(n)).count() == 2 * NOTICES);
+    assert!(want.iter().any(|n| !is_gap(n)) && want_tokens.len() > 20);
+    options.ring_samples = Some(4_000);
+    for ring_tokens in [1 << 14, 1] {
+        options.ring_tokens = ring_tokens;
+        let (mut engine, mut producer, mut consumer) = ring(&model, &options);
+        assert_eq!(consumer.pop_notice(), None);
+        let (mut tokens, mut taken, mut stalls) = (Vec::new(), Vec::new(), 0);
+        let mut take = || {
+            while let Some(notice) = consumer.pop_notice() {
+                tokens.extend(pop_all(&mut consumer));
+                let before = want_tokens
+                    .iter()
+                    .filter(|token| token.frame * 1280 < notice.timestamp());
+                let there = stay(&tokens).len();
+                assert!(there >= before.count(), "{notice:?} after {there} tokens");
+                taken.push(notice);
+            }
+            tokens.extend(pop_all(&mut consumer));
+        };
+        for piece in &input {
+            match piece {
+                Input::Lost(samples) => producer.lost(*samples),
+                Input::Samples(samples) => {
+                    let mut rest = &samples[..];
+                    while !rest.is_empty() {
+                        rest = &rest[producer.push_slice(rest)..];
+                        engine.process_audio().unwrap();
+                        // Nothing is taken out before it holds the audio back.
+                        if producer.free() == 0 {
+                            stalls += 1;
+                            take();
+                        }
+                    }
+                }
+            }
+        }
+        producer.finish();
+        while !engine.is_over() {
+            engine.process_audio().unwrap();
+            take();
+        }
+        take();
+        assert_eq!(taken, want, "{ring_tokens} tokens");
+        assert_eq!(stay(&tokens), want_tokens, "{ring_tokens} tokens");
+        assert!(stalls > 0, "{ring_tokens} tokens");
+        assert_eq!(consumer.missed_notices(), 0);
+        let metrics = engine.metrics();
+        assert_eq!(metrics.gaps + metrics.endpoints, want.len() as u64);
+        assert_eq!(metrics.ended, 1);
+    }
+}
+
+#[test]
+fn who_takes_no_notices_is_held_up_by_none_and_missed_ones_are_counted() {
+    let model = model();
+    let (options, input) = with_gaps(2 * NOTICES);
+    let want = plainly(&model, &options, &input);
+    let (mut engine, mut producer, mut consumer) = ring(&model, &options);
+    let mut tokens = Vec::new();
+    for piece in &input {
+        match piece {
+            Input::Lost(samples) => producer.lost(*samples),
+            Input::Samples(samples) => assert_eq!(producer.push_slice(samples), samples.len()),
+        }
+        engine.process_audio().unwrap();
+        tokens.extend(pop_all(&mut consumer));
+    }
+    engine.finalize().unwrap();
+    assert!(engine.is_over());
+    tokens.extend(pop_all(&mut consumer));
+    assert_eq!(stay(&tokens), committed(&want));
+    let want = told(&want);
+    assert_eq!(notices(&mut consumer), want[..NOTICES]);
+    assert_eq!(consumer.missed_notices(), (want.len() - NOTICES) as u64);
+}
+
+#[test]
 fn times_are_measured_from_when_samples_came() {
     let pcm = speech();
     let (mut engine, mut producer, _consumer) = ring(&model(), &options());
@@ -461,7 +656,8 @@ mod intake_alone {
             marks,
             shared,
         };
-        let mut intake = Intake::new(ends, rates.0, rates.1).unwrap();
+        let resampler = Resampler::new(rates.0, rates.1).unwrap();
+        let mut intake = Intake::new(ends, rates, resampler);
         let mut out = Vec::new();
         for piece in input {
             match piece {
@@ -586,6 +782,34 @@ mod intake_alone {
                 "round {round}"
             );
         }
+    }
+
+    #[test]
+    fn samples_that_come_while_the_ring_is_closed_are_counted() {
+        let shared = Arc::new(Shared::default());
+        let (mut samples_in, samples) = rtrb::RingBuffer::new(100);
+        let (_marks_in, marks) = rtrb::RingBuffer::new(1);
+        let ends = Ends {
+            samples,
+            marks,
+            shared,
+        };
+        let resampler = Resampler::new(RATE, RATE).unwrap();
+        let mut intake = Intake::new(ends, (RATE, RATE), resampler);
+        samples_in.push_entire_slice(&[0.5; 10]).unwrap();
+        intake.close();
+        let mut budget = intake.waiting();
+        samples_in.push_entire_slice(&[0.5; 7]).unwrap();
+        intake.count_late();
+        assert_eq!(intake.dropped, 0, "nothing is late before the end");
+        assert_eq!(intake.next(&mut budget), Piece::Samples(&[0.5; 10]));
+        intake.consume(10);
+        assert_eq!(intake.next(&mut budget), Piece::End);
+        intake.count_late();
+        assert_eq!(intake.dropped, 7);
+        samples_in.push_entire_slice(&[0.5; 99]).unwrap();
+        intake.count_late();
+        assert_eq!(intake.dropped, 106);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::MAX_RING_SECONDS;
 use crate::stream::metrics::{Arrivals, Histogram};
 
 /// The suggested ring outlasts the longest stalls, but for one in a thousand, this many times.
@@ -41,8 +42,8 @@ impl Timing {
         self.now = now;
     }
 
-    /// `received` samples of the stream have been taken, with `waiting` ones behind them in the ring: live audio came in
-    /// evenly, but not before the ring was looked into the last time.
+    /// `received` samples of the stream have been taken, with `waiting` ones behind them in the ring: live audio came
+    /// in evenly, but not before the ring was looked into the last time.
     pub(super) fn received(&mut self, received: u64, waiting: usize) {
         let since = Duration::from_secs_f64(waiting as f64 / self.ring_rate);
         let at = self.now.saturating_sub(since);
@@ -65,10 +66,11 @@ impl Timing {
         self.arrivals.forget(samples);
     }
 
-    /// Samples that a ring should hold; `None` before the ring was looked into twice.
+    /// Samples that a ring should hold, within what it can; `None` before the ring was looked into twice.
     pub(super) fn suggested_ring_samples(&self) -> Option<usize> {
         let stall = self.stalls.quantile_duration(STALL_QUANTILE)? * STALL_MARGIN;
-        Some((stall.as_secs_f64() * self.ring_rate).ceil() as usize)
+        let samples = (stall.as_secs_f64() * self.ring_rate).ceil() as usize;
+        Some(samples.clamp(1, MAX_RING_SECONDS * self.ring_rate as usize))
     }
 }
 

@@ -30,8 +30,8 @@ impl Terms {
     }
 }
 
-/// A stream and its queue. Whatever the stream has room for is given to it at once, so that the queue is empty but where a
-/// step is due, or events are to be cleared.
+/// A stream and its queue. Whatever the stream has room for is given to it at once, so that the queue is empty where no
+/// step is due.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) state: StreamState,
@@ -86,15 +86,7 @@ impl Lane {
         let free = self.terms.queue_samples.saturating_sub(self.queue.len());
         match self.finished_at {
             Some(_) => 0,
-            None => self.direct_room() + free,
-        }
-    }
-
-    /// How many of them go past the queue.
-    fn direct_room(&self) -> usize {
-        match self.queue.is_empty() && !self.has_unread() {
-            true => self.state.room(),
-            false => 0,
+            None => self.state.room() + free,
         }
     }
 
@@ -116,7 +108,7 @@ impl Lane {
         if !pcm.is_empty() {
             self.arrive(pcm.len() as u64, now);
             self.first_arrival.get_or_insert(now);
-            let (direct, rest) = pcm.split_at(self.direct_room().min(pcm.len()));
+            let (direct, rest) = pcm.split_at(self.state.room().min(pcm.len()));
             give(&mut self.state, direct);
             self.queue.extend(rest);
             self.feed();
@@ -177,12 +169,11 @@ impl Lane {
     pub(super) fn clear_events(&mut self) {
         self.state.clear_events();
         self.counted.events = 0;
-        self.feed();
     }
 
-    /// Gives the stream what waits, in its order, until a step is due or events are to be cleared.
+    /// Gives the stream what waits, in its order, until a step is due.
     fn feed(&mut self) {
-        while !self.state.is_ready() && !self.state.is_finished() && !self.has_unread() {
+        while !self.state.is_ready() && !self.state.is_finished() {
             let at = self.state.received();
             match self.gaps.front() {
                 Some(&(start, lost)) if start == at => {

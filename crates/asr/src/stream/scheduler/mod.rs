@@ -11,7 +11,7 @@ use std::time::Duration;
 use rayon::ThreadPool;
 
 use super::metrics::StreamMetrics;
-use super::{StepMemory, StepReport, StreamError, StreamEvent, StreamOptions, StreamState};
+use super::{StepMemory, StreamError, StreamEvent, StreamOptions, StreamState};
 use crate::model::Model;
 use batch::Candidate;
 use lane::{Lane, Terms};

@@ -9,7 +9,7 @@ use crate::stream::StepReport;
 
 impl Scheduler {
     /// What is to be done at `now`: a run where all streams are ready, where those that are fill a step, or where one of
-    /// them has waited for [`SchedulerOptions::max_wait`].
+    /// them has waited for [`SchedulerOptions::max_wait`](super::SchedulerOptions::max_wait).
     pub fn next(&self, now: Duration) -> Next {
         let mut batch = Batch::new(&self.options);
         for lane in self.lanes() {

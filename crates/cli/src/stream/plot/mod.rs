@@ -2,7 +2,11 @@
 //!
 //! Colours follow the reader's light or dark theme; without that, the picture is a light one.
 
+mod axes;
+
 use std::fmt::Write;
+
+use axes::{Axes, BOTTOM, LEFT, RIGHT, TOP};
 
 /// A token, or a stretch of audio, that became final.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,13 +29,9 @@ pub(crate) struct Labels {
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 430.0;
-/// Where the axes lie: over the stream, and of the histogram beside it.
-const LEFT: f64 = 66.0;
-const RIGHT: f64 = 700.0;
+/// Where the histogram lies, beside the axes of the stream.
 const HISTOGRAM: f64 = 724.0;
 const HISTOGRAM_END: f64 = 932.0;
-const TOP: f64 = 96.0;
-const BOTTOM: f64 = 376.0;
 /// More dots than this are a cloud: a band from the least to the most says more.
 const MOST_DOTS: usize = 3_000;
 const BAND_COLUMNS: usize = 300;
@@ -54,15 +54,7 @@ pub(crate) fn svg(labels: &Labels, tokens: &[Finalised]) -> String {
     lags.sort_by(f64::total_cmp);
     let highest = lags.last().copied().unwrap_or(0.0);
     let latest = tokens.iter().map(|token| token.time).fold(0.0, f64::max);
-    let unit = TimeUnit::for_up_to(latest);
-    let axes = Axes {
-        time: Axis {
-            end: latest.max(1.0) / unit.seconds,
-            ..Axis::up_to(latest.max(1.0) / unit.seconds, 8)
-        },
-        unit,
-        lag: Axis::up_to(highest.max(labels.context.unwrap_or(0.0)).max(0.01), 6),
-    };
+    let axes = Axes::up_to(latest, highest.max(labels.context.unwrap_or(0.0)));
     let mut picture = Picture::new(labels);
     picture.axes(&axes);
     if tokens.is_empty() {
@@ -81,96 +73,24 @@ pub(crate) fn svg(labels: &Labels, tokens: &[Finalised]) -> String {
         picture.band(&axes, tokens);
     }
     picture.histogram(&axes, &lags);
-    let mut lines = vec![
-        ("p50", "half of the tokens", quantile(&lags, 0.5)),
-        ("p99", "99 of 100 tokens", quantile(&lags, 0.99)),
-    ];
-    lines.extend(
-        labels
-            .context
-            .map(|lag| ("context", "chunk and right context", lag)),
-    );
-    picture.lines(&axes, &lines);
+    picture.lines(&axes, &standouts(&lags, labels.context));
     picture.end()
+}
+
+/// The lags that stand out: the class of their line, what they mean, how long they are.
+fn standouts(sorted: &[f64], context: Option<f64>) -> Vec<(&'static str, &'static str, f64)> {
+    let mut standouts = vec![
+        ("p50", "half of the tokens", quantile(sorted, 0.5)),
+        ("p99", "99 of 100 tokens", quantile(sorted, 0.99)),
+    ];
+    standouts.extend(context.map(|lag| ("context", "chunk and right context", lag)));
+    standouts
 }
 
 /// The value that `share` of the sorted values do not exceed.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = (share * sorted.len() as f64).ceil() as usize;
     sorted[place.clamp(1, sorted.len()) - 1]
-}
-
-/// Values from 0 to `end`, with a mark every `step`.
-struct Axis {
-    end: f64,
-    step: f64,
-}
-
-impl Axis {
-    /// An axis for values up to `most`, with about `marks` round marks.
-    fn up_to(most: f64, marks: usize) -> Self {
-        let rough = most / marks as f64;
-        let power = 10_f64.powf(rough.log10().floor());
-        let factors = [1.0, 2.0, 2.5, 5.0, 10.0];
-        let fitting = factors
-            .iter()
-            .find(|&factor| factor * power >= rough * 0.999);
-        let step = fitting.unwrap_or(&10.0) * power;
-        Self {
-            end: (most / step - 1e-6).ceil().max(1.0) * step,
-            step,
-        }
-    }
-
-    fn marks(&self) -> impl Iterator<Item = f64> {
-        let marks = (self.end / self.step + 1e-6) as usize;
-        (0..=marks).map(|mark| mark as f64 * self.step)
-    }
-
-    /// A mark without digits that say nothing.
-    fn label(&self, value: f64) -> String {
-        let decimals = (-(self.step.log10() - 1e-9).floor()).clamp(0.0, 6.0) as usize;
-        let text = format!("{value:.*}", decimals + 1);
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    }
-}
-
-/// What the time of a stream is told in.
-struct TimeUnit {
-    seconds: f64,
-    name: &'static str,
-}
-
-impl TimeUnit {
-    fn for_up_to(latest: f64) -> Self {
-        let (seconds, name) = match latest {
-            ..=300.0 => (1.0, "seconds"),
-            ..=7200.0 => (60.0, "minutes"),
-            _ => (3600.0, "hours"),
-        };
-        Self { seconds, name }
-    }
-}
-
-struct Axes {
-    time: Axis,
-    unit: TimeUnit,
-    lag: Axis,
-}
-
-impl Axes {
-    fn x(&self, time: f64) -> f64 {
-        LEFT + (RIGHT - LEFT) * self.share(time)
-    }
-
-    /// How far along its axis a time of the stream in seconds lies.
-    fn share(&self, time: f64) -> f64 {
-        (time / self.unit.seconds / self.time.end).clamp(0.0, 1.0)
-    }
-
-    fn y(&self, lag: f64) -> f64 {
-        BOTTOM - (BOTTOM - TOP) * (lag / self.lag.end).clamp(0.0, 1.0)
-    }
 }
 
 struct Picture {
@@ -360,42 +280,6 @@ mod tests {
             lag: 2.0 + (i % 8) as f64 * 0.25 + (i * i % 97) as f64 * 1e-3,
         };
         (0..count).map(token).collect()
-    }
-
-    #[test]
-    fn marks_are_round_and_reach_beyond_the_last_value() {
-        for (most, marks, last, shown) in [
-            (1.0, 8, 1.0, "1"),
-            (3.93, 6, 4.0, "4"),
-            (59.7, 8, 60.0, "60"),
-            (0.037, 6, 0.04, "0.04"),
-            (86_400.0, 8, 100_000.0, "100000"),
-        ] {
-            let axis = Axis::up_to(most, marks);
-            assert!(
-                (axis.end - last).abs() < 1e-9 * last,
-                "{most}: {}",
-                axis.end
-            );
-            let labels: Vec<String> = axis.marks().map(|mark| axis.label(mark)).collect();
-            assert_eq!(labels.last().map(String::as_str), Some(shown), "{labels:?}");
-            assert!((3..=12).contains(&labels.len()), "{labels:?}");
-            let mut distinct = labels.clone();
-            distinct.dedup();
-            assert_eq!(distinct, labels);
-        }
-    }
-
-    /// Leaves a picture where the variable says, to be looked at.
-    #[test]
-    fn a_picture_to_look_at() {
-        let Some(folder) = std::env::var_os("PERCEPT_PLOT") else {
-            return;
-        };
-        for (name, count) in [("few", 400), ("many", 300_000), ("none", 0)] {
-            let path = std::path::Path::new(&folder).join(format!("{name}.svg"));
-            std::fs::write(path, svg(&labels(), &tokens(count))).unwrap();
-        }
     }
 
     #[test]
