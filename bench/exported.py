@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 import checkpoint
-from streaming import KERNEL, LEFT, LOOKAHEADS, MEL_MEMORY, load
+from streaming import KERNEL, LEFT, LOOKAHEADS, MEL_MEMORY, features, load
 from work import MELS
 
 
@@ -150,8 +150,30 @@ def example(encoder_layers: int, streams: int, frames: int) -> tuple[torch.Tenso
     )
 
 
+@torch.no_grad()
+def distance(encoder: nn.Module, mel: np.ndarray, lookahead: int) -> float:
+    """How far the frames that `Step` gives step by step are from those of `transformers` under the same mask: the largest
+    difference, relative to the largest value."""
+    offline = encoder(torch.from_numpy(mel)[None], num_lookahead_tokens=lookahead).last_hidden_state[0]
+    step, count, layers = Step(encoder).eval(), lookahead + 1, len(encoder.layers)
+    _, keys_values, convolved, _ = (torch.zeros_like(one) for one in example(layers, 1, count))
+    seen, frames = torch.zeros(1, dtype=torch.int64), []
+    padded = torch.cat([torch.zeros(2 * MEL_MEMORY, MELS), torch.from_numpy(mel)])
+    for at in range(0, len(padded) - MEL_MEMORY - 8 * count + 1, 8 * count):
+        encoded, new, gated = step(padded[None, at : at + MEL_MEMORY + 8 * count], keys_values, convolved, seen)
+        keys_values = torch.cat([keys_values, new], 1)[:, -LEFT:]
+        convolved = torch.cat([convolved, gated], 1)[:, 1 - KERNEL :]
+        seen = (seen + count).clamp(max=LEFT)
+        frames.append(encoded[0])
+    streamed = torch.cat(frames)
+    return float((streamed - offline[: len(streamed)]).abs().max() / offline.abs().max())
+
+
 def export_step(folder: Path, path: Path) -> None:
     encoder = load(folder).encoder
+    far = distance(encoder, features(folder, 8.0, seed=1), lookahead=1)
+    if far > 1e-4:
+        raise SystemExit(f"steps disagree with transformers by {far} of the largest value")
     batch, frames = torch.export.Dim("batch", min=1, max=512), torch.export.Dim("frames", min=1, max=14)
     torch.onnx.export(
         Step(encoder).eval(), example(len(encoder.layers), 2, 3), path,
@@ -183,33 +205,13 @@ def export_search(folder: Path, out: Path, family: str) -> None:
 
 def prepare(folder: Path, out: Path, family: str) -> None:
     """Exports what is not there yet, in f32 and 8 bits."""
-    name = {"windows": "encoder", "cached": "step"}[family]
+    name, export = {"windows": ("encoder", checkpoint.export), "cached": ("step", export_step)}[family]
     graphs = [out / f"{name}.onnx", out / f"joiner-{family}.onnx"]
     if not graphs[0].exists():
-        checkpoint.export(folder, graphs[0]) if family == "windows" else export_step(folder, graphs[0])
+        export(folder, graphs[0])
     if not graphs[1].exists():
         export_search(folder, out, family)
     for graph in graphs:
         quantized = graph.with_stem(f"{graph.stem}-int8")
         if not quantized.exists():
             checkpoint.quantize(graph, quantized)
-
-
-@torch.no_grad()
-def distance(folder: Path, mel: np.ndarray, lookahead: int) -> float:
-    """How far the frames that `Step` gives step by step are from those of `transformers` under the same mask: the largest
-    difference, relative to the largest value."""
-    encoder = load(folder).encoder
-    offline = encoder(torch.from_numpy(mel)[None], num_lookahead_tokens=lookahead).last_hidden_state[0]
-    step, count, layers = Step(encoder).eval(), lookahead + 1, len(encoder.layers)
-    _, keys_values, convolved, _ = (torch.zeros_like(one) for one in example(layers, 1, count))
-    seen, frames = torch.zeros(1, dtype=torch.int64), []
-    padded = torch.cat([torch.zeros(2 * MEL_MEMORY, MELS), torch.from_numpy(mel)])
-    for at in range(0, len(padded) - MEL_MEMORY - 8 * count + 1, 8 * count):
-        encoded, new, gated = step(padded[None, at : at + MEL_MEMORY + 8 * count], keys_values, convolved, seen)
-        keys_values = torch.cat([keys_values, new], 1)[:, -LEFT:]
-        convolved = torch.cat([convolved, gated], 1)[:, 1 - KERNEL :]
-        seen = (seen + count).clamp(max=LEFT)
-        frames.append(encoded[0])
-    streamed = torch.cat(frames)
-    return float((streamed - offline[: len(streamed)]).abs().max() / offline.abs().max())

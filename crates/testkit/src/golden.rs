@@ -95,6 +95,11 @@ impl Case {
         self.seams.contains_key(name)
     }
 
+    /// The `.nemo` file with the same weights that says it was trained for windows of any context, if the case has one.
+    pub fn unified(&self) -> Option<PathBuf> {
+        Some(self.folder.join("unified.nemo")).filter(|path| path.is_file())
+    }
+
     /// What it says while audio comes in, where the reference was asked.
     pub fn streams(&self) -> Option<Streams> {
         let path = self.folder.join("stream.json");
@@ -239,6 +244,9 @@ pub struct Streams {
     pub windows: Vec<WindowedStream>,
     /// Streams whose frames are each computed once.
     pub cache_aware: Vec<CacheAwareStream>,
+    /// Streams in windows whose mask is that of the context, of the checkpoint [`Case::unified`].
+    #[serde(default)]
+    pub unified_windows: Vec<WindowedStream>,
 }
 
 /// A part of a recording as if nothing came before it, and all that is committed of it.

@@ -141,6 +141,36 @@ fn reference_tail(step: &WindowStep, stream: &WindowedStream) -> Vec<(u32, u64, 
     open.into_iter().chain(rest).collect()
 }
 
+/// Compares every step of a stream in windows with the reference's.
+fn assert_tells_what_the_reference_tells(model: &Arc<Model>, stream: &WindowedStream, case: &str) {
+    let name = format!(
+        "{} in {:?}, ends {}",
+        case, stream.context_frames, stream.ends
+    );
+    let pcm = stream.said.pcm();
+    let told = whole(model, &windows(stream.context_frames), &pcm);
+    assert_said(&committed(&told), &stream.said, &name);
+    assert_eq!(told.last(), Some(&StreamEvent::End), "{name}");
+    let told = steps(&told);
+    assert_eq!(told.len(), stream.steps.len(), "{name}: steps");
+    let (mut said, mut decided) = (0, 0);
+    for (n, (step, (tokens, tail, frame))) in stream.steps.iter().zip(&told).enumerate() {
+        assert_eq!(step.first_frame, decided, "{name}");
+        decided += step.frames;
+        assert_eq!(*frame, decided, "{name}");
+        said += tokens.len();
+        let is_last = n + 1 == told.len();
+        let open = usize::from(step.open_run > 0 && !is_last);
+        assert_eq!(said, step.committed - open, "{name}: frame {decided}");
+        let tail: Vec<_> = tail.iter().map(|t| (t.id, t.frame, t.duration)).collect();
+        let expected = match is_last && step.volatile.tokens.is_empty() {
+            true => Vec::new(),
+            false => reference_tail(step, stream),
+        };
+        assert_eq!(tail, expected, "{name}: tail at frame {decided}");
+    }
+}
+
 #[test]
 fn windows_say_what_the_reference_says_at_every_step() {
     let mut compared = 0;
@@ -150,35 +180,18 @@ fn windows_say_what_the_reference_says_at_every_step() {
         };
         let model = load_as(&case, None, Precision::F32);
         for stream in &streams.windows {
-            let name = format!(
-                "{} in {:?}, ends {}",
-                case.name(),
-                stream.context_frames,
-                stream.ends
-            );
-            let pcm = stream.said.pcm();
-            let told = whole(&model, &windows(stream.context_frames), &pcm);
-            assert_said(&committed(&told), &stream.said, &name);
-            assert_eq!(told.last(), Some(&StreamEvent::End), "{name}");
-            let told = steps(&told);
-            assert_eq!(told.len(), stream.steps.len(), "{name}: steps");
-            let (mut said, mut decided) = (0, 0);
-            for (n, (step, (tokens, tail, frame))) in stream.steps.iter().zip(&told).enumerate() {
-                assert_eq!(step.first_frame, decided, "{name}");
-                decided += step.frames;
-                assert_eq!(*frame, decided, "{name}");
-                said += tokens.len();
-                let is_last = n + 1 == told.len();
-                let open = usize::from(step.open_run > 0 && !is_last);
-                assert_eq!(said, step.committed - open, "{name}: frame {decided}");
-                let tail: Vec<_> = tail.iter().map(|t| (t.id, t.frame, t.duration)).collect();
-                let expected = match is_last && step.volatile.tokens.is_empty() {
-                    true => Vec::new(),
-                    false => reference_tail(step, stream),
-                };
-                assert_eq!(tail, expected, "{name}: tail at frame {decided}");
-            }
+            assert_tells_what_the_reference_tells(&model, stream, case.name());
             compared += 1;
+        }
+        if let Some(path) = case.unified() {
+            let checkpoint = Checkpoint::open(&path).unwrap_or_else(|e| panic!("{e}"));
+            let model = Model::load(checkpoint, ModelOptions::default());
+            let model = Arc::new(model.unwrap_or_else(|e| panic!("{e}")));
+            assert!(!streams.unified_windows.is_empty());
+            for stream in &streams.unified_windows {
+                assert_tells_what_the_reference_tells(&model, stream, "unified");
+                compared += 1;
+            }
         }
     }
     assert!(compared >= 100, "only {compared} streams were compared");
