@@ -204,7 +204,7 @@ impl Intake {
     }
 
     /// Takes note of lost samples. The first of a gap are heard as silence; behind more of them a stretch begins. A gate hears
-    /// them all.
+    /// enough of them to close, and is spared the rest.
     pub(super) fn lose(&mut self, samples: u64) {
         let limit = match self.gate {
             Some(_) => GATED_GAP * self.silent_gap,

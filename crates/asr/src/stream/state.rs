@@ -18,7 +18,7 @@ use crate::transducer::TransducerState;
 const SILENT_GAP_SECONDS: u64 = 2;
 
 /// What one stream carries: audio that waits, the encoder's and the decoder's memory, and what was decided. No model, no
-/// thread and no clock is inside; it may be cloned, moved and dropped at any time.
+/// thread and no clock is inside; it may be moved and dropped at any time, and copied by [`StreamState::fork`].
 ///
 /// Samples are mono, in `[-1, 1]`, at the model's rate; louder ones are taken as they are. They go in through
 /// [`StreamState::push`]; where [`StreamState::is_ready`] says so, [`Model::step`] moves it on, and what was decided is in
