@@ -1,8 +1,7 @@
 //! A scheduler that is warm allocates nothing, on any thread, for as long as its streams go on.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::System;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use percept_asr::{
@@ -12,34 +11,16 @@ use percept_asr::{
 use percept_testkit::golden::Case;
 use percept_testkit::signals;
 use percept_weights::Checkpoint;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 /// The system's allocator, counting what all threads ask of it.
-struct Counting;
-
-// SAFETY: every call goes to `System` as it came; counting touches an atomic that needs neither memory nor a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise about `layout` is the one that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: `ptr` came from `System` with `layout`; the caller promises the rest.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: `ptr` came from `System` with `layout`.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn calls() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.allocations + stats.reallocations
+}
 
 fn load(name: &str) -> Arc<Model> {
     let path = Case::open(name).model().expect("the case has a model");
@@ -59,7 +40,7 @@ fn way(mode: StreamMode) -> StreamOptions {
 
 /// Plays `seconds` of the same audio to all streams in packets of 20 ms, one after the other, and takes their events.
 fn play(scheduler: &mut Scheduler, ids: &[StreamId], pcm: &[f32], from: u64) -> usize {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = calls();
     for (n, packet) in pcm.chunks(320).enumerate() {
         let now = Duration::from_millis(from + 20 * n as u64);
         for id in ids {
@@ -70,7 +51,7 @@ fn play(scheduler: &mut Scheduler, ids: &[StreamId], pcm: &[f32], from: u64) -> 
             ids.iter().for_each(|id| scheduler.clear_events(*id));
         }
     }
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    calls() - before
 }
 
 #[test]

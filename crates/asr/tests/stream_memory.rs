@@ -1,8 +1,7 @@
 //! What a stream costs in memory: nothing per step once it is warm, and no more after a day than after a minute.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::System;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use percept_asr::{
     ContextConfig, Model, ModelOptions, Precision, StepMemory, StreamMode, StreamOptions,
@@ -11,38 +10,21 @@ use percept_asr::{
 use percept_testkit::golden::Case;
 use percept_testkit::signals;
 use percept_weights::Checkpoint;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// Counts what is asked of the system's allocator, by any thread.
-struct Counting;
+/// The system's allocator, counting what all threads ask of it.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicI64 = AtomicI64::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps to the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        CALLS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(size as i64 - layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps to the contract of `realloc`.
-        unsafe { System.realloc(at, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as i64, Ordering::Relaxed);
-        // SAFETY: the caller keeps to the contract of `dealloc`.
-        unsafe { System.dealloc(at, layout) }
-    }
+fn calls() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.allocations + stats.reallocations
 }
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+fn bytes() -> i64 {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated as i64 - stats.bytes_deallocated as i64
+}
 
 fn load(name: &str, precision: Precision) -> Arc<Model> {
     let case = Case::open(name);
@@ -94,10 +76,10 @@ fn allocations(model: &Model, options: &StreamOptions, pcm: &[f32]) -> Vec<usize
     let mut state = model.stream(options).expect("known");
     let mut memory = StepMemory::default();
     let mut run = || {
-        let before = CALLS.load(Ordering::Relaxed);
+        let before = calls();
         let steps = run(model, &mut state, &mut memory, pcm);
         assert!(steps >= 5, "{steps} steps");
-        CALLS.load(Ordering::Relaxed) - before
+        calls() - before
     };
     for _ in 0..4 {
         run();
@@ -152,11 +134,11 @@ fn lasting(
             }
         };
         minute();
-        let before = BYTES.load(Ordering::Relaxed);
+        let before = bytes();
         for _ in 1..minutes {
             minute();
         }
-        let grown = BYTES.load(Ordering::Relaxed) - before;
+        let grown = bytes() - before;
         assert!(
             grown < 64 << 10,
             "{name}: {grown} bytes more after {minutes} minutes"

@@ -1,7 +1,6 @@
 //! The stages that run once per packet or window allocate nothing once they are warm.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::alloc::System;
 use std::sync::Arc;
 
 use percept_audio::{
@@ -9,54 +8,39 @@ use percept_audio::{
     Resampler, SpeechGate, normalize,
 };
 use percept_testkit::signals;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting what each thread asks of it.
-struct Counting;
-
-fn count() {
-    // A thread that is ending has no counter any more, and no test that would read it.
-    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
-}
-
-// SAFETY: every call goes to `System` as it came; counting touches a `Cell` that needs neither memory nor a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise about `layout` is the one that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: `ptr` came from `System` with `layout`; the caller promises the rest.
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: `ptr` came from `System` with `layout`.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
+/// The system's allocator, counting what all threads ask of it.
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// How often `work` allocates on this thread.
+fn calls() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.allocations + stats.reallocations
+}
+
+/// How often `work` allocates.
 fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
+    let before = calls();
     work();
-    ALLOCATIONS.get() - before
+    calls() - before
 }
 
 fn front_end(n_mels: usize) -> Arc<MelFrontEnd> {
     Arc::new(MelFrontEnd::new(MelConfig::nemo(n_mels)).expect("the config is valid"))
 }
 
+// One test: the counter is that of the process.
 #[test]
+fn warm_stages_allocate_nothing() {
+    the_counter_counts();
+    windows_allocate_nothing_once_warm();
+    a_stream_of_frames_allocates_nothing_but_its_output();
+    normalising_allocates_nothing();
+    resampling_allocates_nothing_but_its_output();
+    the_gate_allocates_nothing_once_warm();
+}
+
 fn the_counter_counts() {
     assert_eq!(allocations(|| drop(vec![0u8; 100])), 1);
     let mut grown = Vec::with_capacity(1);
@@ -64,7 +48,6 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| grown.clear()), 0);
 }
 
-#[test]
 fn windows_allocate_nothing_once_warm() {
     let (left, chunk, right) = (30 * 1280, 8 * 1280, 4 * 1280);
     let pcm = signals::noise(40 * chunk, 0.2, 1);
@@ -89,7 +72,6 @@ fn windows_allocate_nothing_once_warm() {
     }
 }
 
-#[test]
 fn a_stream_of_frames_allocates_nothing_but_its_output() {
     let pcm = signals::noise(50_000, 0.2, 2);
     let mut mel = MelStream::new(front_end(128));
@@ -104,7 +86,6 @@ fn a_stream_of_frames_allocates_nothing_but_its_output() {
     assert_eq!(count, 0);
 }
 
-#[test]
 fn normalising_allocates_nothing() {
     for n_mels in [1, 80, 128, 300] {
         let mut frames = signals::noise(50 * n_mels, 0.5, 3);
@@ -115,7 +96,6 @@ fn normalising_allocates_nothing() {
     }
 }
 
-#[test]
 fn resampling_allocates_nothing_but_its_output() {
     let pcm = signals::noise(50_000, 0.2, 4);
     for rate in [8_000, 16_000, 44_100, 48_000] {
@@ -130,7 +110,6 @@ fn resampling_allocates_nothing_but_its_output() {
     }
 }
 
-#[test]
 fn the_gate_allocates_nothing_once_warm() {
     let pcm = signals::babble(16_000, 20.0, 5);
     let detector = Box::new(Earshot::new());
