@@ -4,6 +4,8 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
 use rten_vecmath::{Sigmoid, Silu, Tanh};
 
+use crate::span::{Span, load_some};
+
 /// `x · sigmoid(x)` in place.
 pub fn silu(x: &mut [f32]) {
     Silu {}.map_mut(x);
@@ -28,6 +30,57 @@ pub fn add_bias_rows(x: &mut [f32], bias: &[f32]) {
         for (v, b) in row.iter_mut().zip(bias) {
             *v += b;
         }
+    }
+}
+
+/// Scales rows and adds others: `h[t, c] = x[t, c] + scale[t] · h[t, c]`, where `x` and `h` are `[scale.len(), channels]`.
+///
+/// # Panics
+/// Where a shape does not fit.
+pub fn scale_rows_and_add(h: &mut [f32], scale: &[f32], x: &[f32], channels: usize) {
+    assert!(
+        channels > 0 && x.len() == scale.len() * channels,
+        "the rows are not [{}, {channels}]",
+        scale.len()
+    );
+    assert_eq!(x.len(), h.len(), "both sides need the same rows");
+    ScaleRowsAndAdd {
+        span: Span::in_place(h),
+        x,
+        scale,
+        channels,
+    }
+    .dispatch();
+}
+
+struct ScaleRowsAndAdd<'a> {
+    span: Span<'a>,
+    x: &'a [f32],
+    scale: &'a [f32],
+    channels: usize,
+}
+
+impl<'a> SimdOp for ScaleRowsAndAdd<'a> {
+    type Output = &'a mut [f32];
+
+    #[inline(always)]
+    fn eval<I: Isa>(mut self, isa: I) -> Self::Output {
+        let (ops, channels) = (isa.f32(), self.channels);
+        for (t, (x, scale)) in self.x.chunks_exact(channels).zip(self.scale).enumerate() {
+            let scale = ops.splat(*scale);
+            for at in (0..channels).step_by(ops.len()) {
+                let n = ops.len().min(channels - at);
+                let x = load_some(ops, &x[at..]);
+                self.span.change(
+                    ops,
+                    t * channels + at,
+                    n,
+                    #[inline(always)]
+                    |h| ops.mul_add(scale, h, x),
+                );
+            }
+        }
+        self.span.written()
     }
 }
 
@@ -138,6 +191,39 @@ mod tests {
         let mut y = x.clone();
         relu(&mut y);
         assert!(y.iter().zip(&x).all(|(a, e)| *a == e.max(0.0)));
+    }
+
+    #[test]
+    fn scaling_rows_and_adding_equals_the_plain_loop_on_every_isa() {
+        for channels in [1, 3, 4, 5, 8, 15, 16, 17, 64, 70] {
+            for rows in [0, 1, 2, 9] {
+                let (x, h) = (ramp(rows * channels), ramp(rows * channels + 7));
+                let (h, scale) = (&h[7..], &ramp(rows));
+                let expected = reference::scale_rows_and_add(h, scale, &x, channels);
+                on_every_isa(
+                    || ScaleRowsAndAdd {
+                        span: Span::in_place(Box::leak(h.to_vec().into_boxed_slice())),
+                        x: &x,
+                        scale,
+                        channels,
+                    },
+                    |isa, out| {
+                        assert_eq!(out.len(), expected.len());
+                        for (a, e) in out.iter().zip(&expected) {
+                            assert!((a - e).abs() < 1e-5, "{isa} [{rows}, {channels}]: {a} {e}");
+                        }
+                    },
+                );
+                let mut whole = h.to_vec();
+                scale_rows_and_add(&mut whole, scale, &x, channels);
+                for row in 0..rows {
+                    let at = row * channels..(row + 1) * channels;
+                    let mut one = h[at.clone()].to_vec();
+                    scale_rows_and_add(&mut one, &scale[row..=row], &x[at.clone()], channels);
+                    assert_eq!(one, whole[at]);
+                }
+            }
+        }
     }
 
     #[test]

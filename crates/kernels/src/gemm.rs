@@ -19,6 +19,7 @@ pub struct Rows<'a> {
     data: &'a [f32],
     rows: usize,
     width: usize,
+    stride: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -33,6 +34,36 @@ impl<'a> Rows<'a> {
             data,
             rows: data.len() / width,
             width,
+            stride: width,
+        }
+    }
+
+    /// Rows that begin every `stride` values: row `r` is `data[r · stride..][..width]`.
+    ///
+    /// With a stride below `width` the rows share values: over time-major frames these are the windows of a strided
+    /// convolution, without a copy. With one above, each row is a part of a longer one. What lies past the last row does
+    /// not matter.
+    ///
+    /// # Panics
+    /// Where `data` ends before the last row does, or `width` is 0.
+    pub fn overlapping(data: &'a [f32], rows: usize, width: usize, stride: usize) -> Self {
+        assert!(width > 0, "rows of no values");
+        let needed = match rows {
+            0 => Some(0),
+            n => (n - 1)
+                .checked_mul(stride)
+                .and_then(|last| last.checked_add(width)),
+        };
+        assert!(
+            needed.is_some_and(|needed| needed <= data.len()),
+            "{} values do not hold {rows} rows of {width}, one every {stride}",
+            data.len()
+        );
+        Rows {
+            data,
+            rows,
+            width,
+            stride,
         }
     }
 
@@ -41,8 +72,21 @@ impl<'a> Rows<'a> {
         self.rows
     }
 
+    /// Values of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Row `r`.
+    pub(crate) fn row(&self, r: usize) -> &'a [f32] {
+        assert!(r < self.rows, "row {r} of {}", self.rows);
+        &self.data[r * self.stride..][..self.width]
+    }
+
     fn matrix(&self) -> NdTensorView<'a, f32, 2> {
-        NdTensorView::from_data([self.rows, self.width], self.data)
+        let shape = [self.rows, self.width];
+        NdTensorView::from_slice_with_strides(shape, self.data, [self.stride, 1])
+            .expect("the constructors checked that the last row ends inside `data`")
     }
 }
 
@@ -172,6 +216,68 @@ mod tests {
             for (a, e) in out.iter().zip(&expected) {
                 assert!((a - 2.0 * e).abs() < 4e-5 * inputs as f32);
             }
+        }
+    }
+
+    #[test]
+    fn overlapping_rows_give_the_bits_of_copied_ones() {
+        for (rows, width, stride, outputs) in [
+            (0_usize, 3, 1, 4),
+            (1, 7, 2, 5),
+            (6, 4, 4, 3),
+            (7, 448, 64, 33),
+            (70, 300, 150, 129),
+            (13, 64, 192, 40),
+            (5, 16, 0, 2),
+            (33, 1024, 512, 65),
+        ] {
+            let case = format!("[{rows}, {width}] every {stride}");
+            // NaN past the last row: it must not be read into a result.
+            let held = rows.saturating_sub(1) * stride + if rows > 0 { width } else { 0 };
+            let mut x = noise(held, 6);
+            x.extend([f32::NAN; 100]);
+            let copied: Vec<f32> = (0..rows)
+                .flat_map(|r| x[r * stride..r * stride + width].to_vec())
+                .collect();
+            let (w, b) = (noise(outputs * width, 7), noise(outputs, 8));
+            let packed = PackedMatrix::pack(&w, outputs, width);
+            let (mut out, mut dense) = (vec![0.5; rows * outputs], vec![0.5; rows * outputs]);
+            for product in [matmul, matmul_add] {
+                let view = Rows::overlapping(&x, rows, width, stride);
+                product(view, &packed, Some(&b), &mut out);
+                product(Rows::dense(&copied, width), &packed, Some(&b), &mut dense);
+                assert_eq!(out, dense, "{case}");
+            }
+            matmul(
+                Rows::overlapping(&x, rows, width, stride),
+                &packed,
+                Some(&b),
+                &mut out,
+            );
+            let expected = reference::matmul(&copied, &w, Some(&b), width, outputs);
+            for (i, (a, e)) in out.iter().zip(&expected).enumerate() {
+                assert!(
+                    (a - e).abs() < 2e-5 * width as f32,
+                    "{case} at {i}: {a} {e}"
+                );
+            }
+            for r in 0..rows {
+                let mut one = vec![0.0; outputs];
+                let row = Rows::overlapping(&x[r * stride..], 1, width, stride);
+                matmul(row, &packed, Some(&b), &mut one);
+                assert_eq!(one, out[r * outputs..(r + 1) * outputs], "{case}, row {r}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_end_outside_their_values_are_refused() {
+        let held = [0.0; 10];
+        assert_eq!(Rows::overlapping(&held, 4, 4, 2).count(), 4);
+        assert_eq!(Rows::overlapping(&[], 0, 4, 2).count(), 0);
+        for (rows, width, stride) in [(5, 4, 2), (1, 11, 1), (1, 0, 1), (usize::MAX, 1, 2)] {
+            let made = std::panic::catch_unwind(|| Rows::overlapping(&held, rows, width, stride));
+            assert!(made.is_err(), "{rows} rows of {width}, one every {stride}");
         }
     }
 

@@ -15,25 +15,32 @@
 //! assert_eq!(out, [5.0, 14.0]);
 //! ```
 
+mod activation;
 mod attention;
 mod choice;
 mod conv;
+mod conv1d;
 mod elementwise;
 mod gemm;
 mod int8;
 mod isa;
 mod norm;
+mod project;
 pub mod reference;
 #[cfg(test)]
 mod signal;
+mod span;
 
+pub use activation::{elu, elu_in_place, gelu, snake, snake_in_place};
 pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
 pub use choice::{Candidate, KernelChoice, kernels};
 pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
-pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, silu, tanh};
+pub use conv1d::depthwise_conv1d_dilated;
+pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh};
 pub use gemm::{PackedMatrix, Rows, kernel_name, matmul, matmul_add};
 pub use int8::{
     DotKernel, Int8Matrix, MAX_INPUTS, Prologue, QuantizedRows, SharedBytes, Store, matmul_int8,
 };
 pub use isa::instruction_sets;
 pub use norm::{layer_norm, softmax};
+pub use project::{project_few, scaled_dot_attention};

@@ -183,3 +183,96 @@ pub fn conv2d(
     }
     out
 }
+
+/// `x + sin(alpha · x)² · inverse` for rows of `alpha.len()` channels, from the product as `f32` rounds it.
+pub fn snake(x: &[f32], alpha: &[f32], inverse: &[f32]) -> Vec<f32> {
+    let channels = alpha.len();
+    let channel = |(i, v): (usize, &f32)| {
+        let sine = f64::from(alpha[i % channels] * v).sin();
+        (f64::from(*v) + sine * sine * f64::from(inverse[i % channels])) as f32
+    };
+    x.iter().enumerate().map(channel).collect()
+}
+
+/// `x` where it is positive, else `exp(x) - 1`.
+pub fn elu(x: &[f32]) -> Vec<f32> {
+    let value = |v: &f32| {
+        if *v > 0.0 {
+            *v
+        } else {
+            f64::from(*v).exp_m1() as f32
+        }
+    };
+    x.iter().map(value).collect()
+}
+
+/// `x / 2 · (1 + erf(x / √2))`.
+pub fn gelu(x: &[f32]) -> Vec<f32> {
+    let value = |v: &f32| {
+        let v = f64::from(*v);
+        (v / 2.0 * (1.0 + erf(v / std::f64::consts::SQRT_2))) as f32
+    };
+    x.iter().map(value).collect()
+}
+
+/// The error function, by the series `2 x / √π · exp(-x²) · Σ (2 x²)ⁿ / (1 · 3 · … · (2 n + 1))`
+/// (<https://dlmf.nist.gov/7.6.E2>).
+pub fn erf(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (1.0, 1.0);
+    for n in 1..200 {
+        term *= 2.0 * x * x / f64::from(2 * n + 1);
+        sum += term;
+    }
+    std::f64::consts::FRAC_2_SQRT_PI * x * (-x * x).exp() * sum
+}
+
+/// `x[t, c] + scale[t] · h[t, c]`.
+pub fn scale_rows_and_add(h: &[f32], scale: &[f32], x: &[f32], channels: usize) -> Vec<f32> {
+    let value = |(i, (x, h)): (usize, (&f32, &f32))| x + scale[i / channels] * h;
+    x.iter().zip(h).enumerate().map(value).collect()
+}
+
+/// Depthwise convolution over time without borders: output row `t` is `bias + Σ_k weights[k] · x[t + k · dilation]`.
+pub fn depthwise_conv1d_dilated(
+    x: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+    dilation: usize,
+    rows: usize,
+) -> Vec<f32> {
+    let channels = bias.len();
+    let taps = weights.len() / channels;
+    let mut out = Vec::new();
+    for t in 0..rows {
+        for c in 0..channels {
+            let tap = |k| weights[k * channels + c] * x[(t + k * dilation) * channels + c];
+            out.push(bias[c] + (0..taps).map(tap).sum::<f32>());
+        }
+    }
+    out
+}
+
+/// Attention of one query over keys `[count, query.len()]` and values `[count, width]`.
+pub fn scaled_dot_attention(
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    width: usize,
+    scale: f32,
+) -> Vec<f32> {
+    let dot = |key: &[f32]| key.iter().zip(query).map(|(k, q)| k * q).sum::<f32>();
+    let scores: Vec<f32> = keys
+        .chunks_exact(query.len())
+        .map(|key| scale * dot(key))
+        .collect();
+    let mut out = vec![0.0; width];
+    for (weight, value) in softmax(&scores).iter().zip(values.chunks_exact(width)) {
+        for (out, value) in out.iter_mut().zip(value) {
+            *out += weight * value;
+        }
+    }
+    out
+}

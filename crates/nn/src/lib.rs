@@ -19,6 +19,7 @@ mod mask;
 mod memory;
 mod norm;
 mod positions;
+pub mod signal;
 mod subsampling;
 mod tiles;
 

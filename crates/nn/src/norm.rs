@@ -6,11 +6,12 @@ use crate::arena::buffer;
 
 const EPS: f32 = 1e-5;
 
-/// Layer norm over channels, affine, with PyTorch's default epsilon of 1e-5.
+/// Layer norm over channels, affine, with PyTorch's default epsilon of 1e-5 unless told otherwise.
 #[derive(Debug)]
 pub struct LayerNorm {
     scale: Vec<f32>,
     shift: Vec<f32>,
+    eps: f32,
 }
 
 impl LayerNorm {
@@ -19,12 +20,18 @@ impl LayerNorm {
         Ok(LayerNorm {
             scale: tensors.f32(&format!("{prefix}.weight"), &[width])?,
             shift: tensors.f32(&format!("{prefix}.bias"), &[width])?,
+            eps: EPS,
         })
+    }
+
+    /// The same with another epsilon.
+    pub fn with_eps(self, eps: f32) -> Self {
+        LayerNorm { eps, ..self }
     }
 
     /// Normalises each row of `x` `[rows, width]` into `out` of the same shape.
     pub fn forward(&self, x: &[f32], out: &mut [f32]) {
-        percept_kernels::layer_norm(x, &self.scale, &self.shift, EPS, out);
+        percept_kernels::layer_norm(x, &self.scale, &self.shift, self.eps, out);
     }
 
     /// As what 8-bit products do first.
@@ -32,7 +39,7 @@ impl LayerNorm {
         percept_kernels::Prologue::LayerNorm {
             scale: &self.scale,
             shift: &self.shift,
-            eps: EPS,
+            eps: self.eps,
         }
     }
 

@@ -37,6 +37,28 @@ pub(crate) fn for_each_tile(x: &mut [f32], width: usize, work: impl Fn(usize, &m
         .for_each(|(i, chunk)| work(i * tile, chunk));
 }
 
+/// Floats of a block: with what is read for it, it stays in the second-level cache.
+const BLOCK_FLOATS: usize = 32 << 10;
+/// Rows below which a block does not pay for a hand-over to another thread.
+const MIN_BLOCK_ROWS: usize = 16;
+
+/// Calls `work(first_row, block)` for blocks of `x` `[rows, width]`, in parallel where there are several; for layers with
+/// small weights and many rows.
+pub(crate) fn for_each_block(x: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let rows = x.len() / width.max(1);
+    let share = rows.div_ceil(rayon::current_num_threads());
+    let block = (BLOCK_FLOATS / width.max(1)).min(share).max(MIN_BLOCK_ROWS);
+    if block >= rows {
+        if rows > 0 {
+            work(0, x);
+        }
+        return;
+    }
+    x.par_chunks_mut(block * width)
+        .enumerate()
+        .for_each(|(i, chunk)| work(i * block, chunk));
+}
+
 /// Calls `work(rows of the item, its stream, its part of x)` for every item of `x` `[items.total(), width]` that has rows,
 /// items side by side.
 pub(crate) fn for_each_item<S: Send>(

@@ -249,6 +249,121 @@ pub struct Streams {
     pub unified_windows: Vec<WindowedStream>,
 }
 
+/// One tiny codec, the tensors at its seams, and what it makes of sound.
+#[derive(Debug)]
+pub struct CodecCase {
+    folder: PathBuf,
+    seams: BTreeMap<String, Array>,
+    /// What the reference said.
+    pub expect: CodecExpect,
+}
+
+/// What the reference says of a codec.
+#[derive(Debug, Deserialize)]
+pub struct CodecExpect {
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Channels of the sound.
+    pub channels: u16,
+    /// Samples per latent frame.
+    pub hop: u32,
+    /// Size and stride of each book.
+    pub books: Vec<CodecBook>,
+    /// Parts of the recording `pcm` from its start, and what they become.
+    pub clips: Vec<Clip>,
+}
+
+/// One codebook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct CodecBook {
+    /// Entries.
+    pub size: u32,
+    /// Latent frames of one code.
+    pub stride: u32,
+}
+
+/// The first samples of a recording.
+#[derive(Debug, Deserialize)]
+pub struct Clip {
+    /// How many, per channel.
+    pub samples: usize,
+    /// Latent frames that they become.
+    pub frames: u64,
+    /// The codes of each book.
+    pub codes: Vec<Vec<u16>>,
+    /// How clearly each was decided.
+    #[serde(default)]
+    pub margins: Vec<Vec<f32>>,
+    /// The seam with what the codes become without noise.
+    pub decoded: Option<String>,
+    /// The seams with the noise of each noise layer.
+    #[serde(default)]
+    pub noise: Vec<String>,
+    /// The seam with what the codes become with that noise.
+    pub noisy: Option<String>,
+    /// What does not fit above: of one family alone.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, Value>,
+}
+
+impl CodecCase {
+    /// Every case of a family, by name.
+    pub fn all(family: &str) -> Vec<CodecCase> {
+        let folder = fixtures().join("codec").join(family);
+        let entries =
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let mut folders: Vec<PathBuf> = entries
+            .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())))
+            .map(|entry| entry.path())
+            .collect();
+        folders.sort();
+        folders.into_iter().map(CodecCase::at).collect()
+    }
+
+    /// The case of this name.
+    pub fn open(family: &str, name: &str) -> CodecCase {
+        CodecCase::at(fixtures().join("codec").join(family).join(name))
+    }
+
+    fn at(folder: PathBuf) -> CodecCase {
+        CodecCase {
+            seams: read_safetensors(&folder.join("seams.safetensors")),
+            expect: read_json(&folder.join("expect.json")),
+            folder,
+        }
+    }
+
+    /// The name of its folder.
+    pub fn name(&self) -> &str {
+        self.folder
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
+
+    /// Its checkpoint.
+    pub fn model(&self) -> PathBuf {
+        self.folder.join("model")
+    }
+
+    /// The tensor at a seam.
+    pub fn seam(&self, name: &str) -> &Array {
+        self.seams
+            .get(name)
+            .unwrap_or_else(|| panic!("{}: no seam `{name}`", self.folder.display()))
+    }
+
+    /// The tensor at a seam, if it was kept.
+    pub fn find_seam(&self, name: &str) -> Option<&Array> {
+        self.seams.get(name)
+    }
+
+    /// The samples of a clip, of several channels one of each in turn.
+    pub fn pcm(&self, clip: &Clip) -> &[f32] {
+        &self.seam("pcm").data[..clip.samples * usize::from(self.expect.channels)]
+    }
+}
+
 /// A part of a recording as if nothing came before it, and all that is committed of it.
 #[derive(Debug, Deserialize)]
 pub struct Said {

@@ -65,6 +65,7 @@ impl Checkpoint {
             return Checkpoint::huggingface(source);
         }
         match &archives[..] {
+            [] if HuggingFace::is_at_by_any_name(&source)? => Checkpoint::huggingface(source),
             [] => Err(not_a_checkpoint(path, NotACheckpoint::Directory)),
             [archive] => Checkpoint::nemo(path, archive),
             _ => Err(not_a_checkpoint(path, NotACheckpoint::SeveralNemo)),
@@ -108,13 +109,42 @@ impl Checkpoint {
 
     fn huggingface(source: Source) -> Result<Checkpoint, WeightsError> {
         let path = source.path().to_path_buf();
-        let (parts, tensors, weight_files) = HuggingFace::open(source)?;
-        Ok(Checkpoint {
+        Ok(Self::of_parts(path, HuggingFace::open(source)?))
+    }
+
+    fn of_parts(
+        path: PathBuf,
+        (parts, tensors, weight_files): (HuggingFace, Tensors, Vec<StampedFile>),
+    ) -> Checkpoint {
+        Checkpoint {
             path,
             parts: Parts::HuggingFace(parts),
             tensors,
             weight_files,
-        })
+        }
+    }
+
+    /// Opens weights that may be without a configuration, for models that can tell theirs from the tensors: a file of
+    /// safetensors or of `torch.save`, or a directory with one. [`Checkpoint::config`] is null where no `config.json` lies
+    /// beside them.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotACheckpoint`] where there are no weights, and any error of the files themselves.
+    pub fn open_weights(path: &Path) -> Result<Checkpoint, WeightsError> {
+        let (source, name) = match (
+            path.parent(),
+            path.file_name().and_then(|name| name.to_str()),
+        ) {
+            (Some(folder), Some(name)) if path.is_file() => {
+                (Source::Directory(folder.into()), Some(name))
+            }
+            _ => (Source::Directory(path.into()), None),
+        };
+        if name.is_none() && !HuggingFace::has_weights(&source)? {
+            return Err(not_a_checkpoint(path, NotACheckpoint::Directory));
+        }
+        let opened = HuggingFace::open_weights(source, name)?;
+        Ok(Self::of_parts(path.into(), opened))
     }
 
     /// How the files are arranged.
@@ -138,10 +168,10 @@ impl Checkpoint {
         }
     }
 
-    /// The file that [`Checkpoint::config`] was read from, for errors: `config.json`, or the `.nemo` archive.
+    /// The file that [`Checkpoint::config`] was read from, or should be, for errors: `config.json`, or the `.nemo` archive.
     pub fn config_path(&self) -> PathBuf {
         match &self.parts {
-            Parts::HuggingFace(_) => self.path.join(crate::huggingface::CONFIG),
+            Parts::HuggingFace(parts) => parts.config_file(),
             Parts::Nemo(parts) => parts.file().into(),
         }
     }

@@ -278,6 +278,11 @@ pub enum NotACheckpoint {
     /// A directory with more than one `.nemo` file.
     #[error("the directory holds several .nemo files, and it is not clear which one is meant")]
     SeveralNemo,
+    /// A directory with more than one file of weights, none of which has the usual name.
+    #[error(
+        "the directory holds several files of weights, none of them called model.safetensors, and it is not clear which one is meant"
+    )]
+    SeveralWeights,
     /// A file without content.
     #[error("the file is empty")]
     EmptyFile,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cache::StampedFile;
+use crate::error::NotACheckpoint;
 use crate::source::Source;
 use crate::tensors::Tensors;
 use crate::vocabulary::Vocabulary;
@@ -36,16 +37,46 @@ pub(crate) struct HuggingFace {
 impl HuggingFace {
     /// Whether the files of this layout are there at all.
     pub(crate) fn is_at(source: &Source) -> bool {
-        source.contains(CONFIG)
-            && [WEIGHTS, INDEX, TORCH]
-                .iter()
-                .any(|name| source.contains(name))
+        source.contains(CONFIG) && has_usual_weights(source)
+    }
+
+    /// Whether there are weights, under their usual names or as the only file of their kind.
+    pub(crate) fn has_weights(source: &Source) -> Result<bool, WeightsError> {
+        Ok(has_usual_weights(source) || only_weights(source)?.is_some())
+    }
+
+    /// Whether there is a configuration beside such weights.
+    pub(crate) fn is_at_by_any_name(source: &Source) -> Result<bool, WeightsError> {
+        Ok(source.contains(CONFIG) && Self::has_weights(source)?)
     }
 
     pub(crate) fn open(
         source: Source,
     ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
         let config = required(&source, CONFIG, source.json(CONFIG)?)?;
+        let weights = weights(&source)?;
+        HuggingFace::with(source, config, weights)
+    }
+
+    /// The weights in the file `name` of a source, or in those that [`HuggingFace::has_weights`] has seen, whose
+    /// configuration may be missing; it is null then.
+    pub(crate) fn open_weights(
+        source: Source,
+        name: Option<&str>,
+    ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
+        let config = source.json(CONFIG)?.unwrap_or(Value::Null);
+        let weights = match name {
+            Some(name) => one_file(&source, name)?,
+            None => weights(&source)?,
+        };
+        HuggingFace::with(source, config, weights)
+    }
+
+    fn with(
+        source: Source,
+        config: Value,
+        weights: Weights,
+    ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
         let processor = source.json(PROCESSOR)?;
         let preprocessor = match source.json(PREPROCESSOR)? {
             Some(preprocessor) => Some(preprocessor),
@@ -58,7 +89,7 @@ impl HuggingFace {
             tensors,
             files,
             stamped,
-        } = weights(&source)?;
+        } = weights;
         let checkpoint = HuggingFace {
             config,
             preprocessor,
@@ -85,6 +116,11 @@ impl HuggingFace {
             path: self.source.path().into(),
             looked_for: "tokenizer.json, tokenizer.model and vocab.txt",
         })
+    }
+
+    /// Where `config` is from, or should be.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.source.file(CONFIG)
     }
 
     /// Where `preprocessor` is from, or should be.
@@ -124,28 +160,64 @@ struct Weights {
     stamped: Vec<StampedFile>,
 }
 
-/// The tensors, and the files that hold them: safetensors (one file, or shards) before torch's own format.
+/// The tensors, and the files that hold them: safetensors (one file, or shards) before torch's own format, and the usual
+/// names before others.
 fn weights(source: &Source) -> Result<Weights, WeightsError> {
-    let file = source.file(WEIGHTS);
-    if let Some((view, stamped)) = source.view(WEIGHTS)? {
-        let mut by_name = BTreeMap::new();
-        safetensors::read(&file, &view, &mut by_name)?;
-        return Ok(Weights {
-            tensors: Tensors::new(&file, by_name),
-            files: vec![file],
-            stamped: stamped.into_iter().collect(),
-        });
+    if source.contains(WEIGHTS) {
+        return one_file(source, WEIGHTS);
     }
     if let Some(index) = source.json(INDEX)? {
         return sharded(source, &index);
     }
-    let file = source.file(TORCH);
-    let (view, stamped) = required(source, WEIGHTS, source.view(TORCH)?)?;
+    if source.contains(TORCH) {
+        return one_file(source, TORCH);
+    }
+    let only = only_weights(source)?;
+    one_file(source, only.as_deref().unwrap_or(WEIGHTS))
+}
+
+/// The tensors of one file: safetensors by its name, or of `torch.save`.
+fn one_file(source: &Source, name: &str) -> Result<Weights, WeightsError> {
+    let file = source.file(name);
+    let (view, stamped) = required(source, WEIGHTS, source.view(name)?)?;
+    let mut by_name = BTreeMap::new();
+    match name.ends_with(".safetensors") {
+        true => safetensors::read(&file, &view, &mut by_name)?,
+        false => by_name = torch::read(&file, &view)?,
+    }
     Ok(Weights {
-        tensors: Tensors::new(&file, torch::read(&file, &view)?),
+        tensors: Tensors::new(&file, by_name),
         files: vec![file],
         stamped: stamped.into_iter().collect(),
     })
+}
+
+fn has_usual_weights(source: &Source) -> bool {
+    let usual = [WEIGHTS, INDEX, TORCH];
+    usual.iter().any(|name| source.contains(name))
+}
+
+/// The only file of weights of a source, whatever it is called: safetensors, or else what `torch.save` writes.
+fn only_weights(source: &Source) -> Result<Option<String>, WeightsError> {
+    let names = source.names()?;
+    for extensions in [&["safetensors"][..], &["pth", "th", "pt"]] {
+        let is_one = |name: &&String| {
+            let extension = Path::new(name).extension().and_then(|e| e.to_str());
+            extension.is_some_and(|e| extensions.contains(&e))
+        };
+        let mut found = names.iter().filter(is_one);
+        match (found.next(), found.next()) {
+            (None, _) => {}
+            (Some(only), None) => return Ok(Some(only.clone())),
+            (Some(_), Some(_)) => {
+                return Err(WeightsError::NotACheckpoint {
+                    path: source.path().into(),
+                    found: NotACheckpoint::SeveralWeights,
+                });
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The tensors of all shards that an index names, and the files.

@@ -44,6 +44,27 @@ impl Source {
         }
     }
 
+    /// The names of its files, sorted.
+    pub(crate) fn names(&self) -> Result<Vec<String>, WeightsError> {
+        let path = match self {
+            Source::Memory { files, .. } => return Ok(files.keys().cloned().collect()),
+            Source::Directory(path) => path,
+        };
+        let io = || WeightsError::io(path, "read");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path).map_err(io())? {
+            let entry = entry.map_err(io())?;
+            // A name that is no text is none that anything here looks for.
+            if entry.path().is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// The whole of a small file, or `None` if there is no such file.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Vec<u8>>, WeightsError> {
         match self {

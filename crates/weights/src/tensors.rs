@@ -44,6 +44,23 @@ impl Stored {
         self.shape.iter().product()
     }
 
+    /// Elements from one index of each axis to the next.
+    fn strides(&self) -> Vec<usize> {
+        match &self.order {
+            Order::Strided(strides) => strides.clone(),
+            Order::Contiguous => {
+                let axes = self.shape.iter().rev().scan(1, |stride, axis| {
+                    let own = *stride;
+                    *stride *= axis;
+                    Some(own)
+                });
+                let mut strides: Vec<usize> = axes.collect();
+                strides.reverse();
+                strides
+            }
+        }
+    }
+
     /// The elements' bytes in row-major order.
     fn contiguous(&self) -> Cow<'_, [u8]> {
         let bytes = self.data.bytes();
@@ -195,6 +212,22 @@ impl Tensors {
         })
     }
 
+    /// The same tensors, where the last two axes of those that `which` says yes to are exchanged; it is given name and
+    /// shape. Tensors of fewer than two axes stay as they are.
+    pub fn with_last_axes_exchanged(mut self, which: impl Fn(&str, &[usize]) -> bool) -> Tensors {
+        for (name, stored) in &mut self.by_name {
+            let axes = stored.shape.len();
+            if axes < 2 || !which(name, &stored.shape) {
+                continue;
+            }
+            let mut strides = stored.strides();
+            strides.swap(axes - 2, axes - 1);
+            stored.shape.swap(axes - 2, axes - 1);
+            stored.order = Order::Strided(strides);
+        }
+        self
+    }
+
     fn get(&self, name: &str, shape: &[usize]) -> Result<&Stored, WeightsError> {
         let Some(stored) = self.by_name.get(name) else {
             return Err(WeightsError::Missing {
@@ -302,6 +335,25 @@ mod tests {
         stored.order = Order::Strided(vec![1, 3]);
         let transposed = t.f32("a.weight", &[3, 2]).unwrap();
         assert_eq!(transposed, [0., 3., 1., 4., 2., 5.]);
+    }
+
+    #[test]
+    fn exchanged_axes_read_as_the_transpose() {
+        let cube: Vec<f32> = (0..24u8).map(f32::from).collect();
+        let t = Tensors::from_f32(
+            "mem",
+            [("c", vec![2, 3, 4], cube), ("v", vec![2], vec![1., 2.])],
+        );
+        let t = t.unwrap().with_last_axes_exchanged(|_, _| true);
+        let exchanged = t.f32("c", &[2, 4, 3]).unwrap();
+        assert_eq!(exchanged[..6], [0., 4., 8., 1., 5., 9.]);
+        assert_eq!(exchanged[12..15], [12., 16., 20.]);
+        assert_eq!(t.f32("v", &[2]).unwrap(), [1., 2.]);
+        let back = t.with_last_axes_exchanged(|name, shape| name == "c" && shape == [2, 4, 3]);
+        assert_eq!(
+            back.f32("c", &[2, 3, 4]).unwrap()[..5],
+            [0., 1., 2., 3., 4.]
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) struct Selection {
 /// Chooses among the files of a repository, of which only those in its top folder count.
 ///
 /// Safetensors come before `.nemo`, and that before torch's own format. Of several `.nemo` files the one that is
-/// named like the repository is taken.
+/// named like the repository is taken, and a safetensors file of another name where it is the only one and nothing else is there.
 pub(super) fn select(name: &str, files: &[String]) -> Result<Selection, HubError> {
     let has = |file: &str| files.iter().any(|f| f == file);
     let mut chosen: Vec<String> = Vec::new();
@@ -43,6 +43,11 @@ pub(super) fn select(name: &str, files: &[String]) -> Result<Selection, HubError
         (Some(weights), _) if has(CONFIG) => (weights, true),
         (_, Some(nemo)) => (nemo, false),
         _ if has(CONFIG) && has(TORCH) => (TORCH, true),
+        _ if has(CONFIG)
+            && let Some(only) = only_safetensors(files) =>
+        {
+            (only, true)
+        }
         _ => return Err(HubError::NoModel { id: name.into() }),
     };
     if needs_config {
@@ -56,6 +61,14 @@ pub(super) fn select(name: &str, files: &[String]) -> Result<Selection, HubError
         files: chosen,
         has_index: weights == INDEX,
     })
+}
+
+/// The only safetensors file, whatever it is called.
+fn only_safetensors(files: &[String]) -> Option<&str> {
+    let is_one = |file: &&String| file.ends_with(".safetensors") && is_plain_name(file);
+    let mut found = files.iter().filter(is_one);
+    let only = found.next().filter(|_| found.next().is_none());
+    only.map(String::as_str)
 }
 
 fn nemo<'a>(name: &str, files: &'a [String]) -> Option<&'a str> {
@@ -80,7 +93,12 @@ mod tests {
 
     #[test]
     fn one_form_of_the_weights_is_chosen() {
-        let cases: [(&[&str], Option<&[&str]>); 8] = [
+        let cases: [(&[&str], Option<&[&str]>); 10] = [
+            (
+                &["config.json", "tokenizer-1.safetensors"],
+                Some(&["config.json", "tokenizer-1.safetensors"]),
+            ),
+            (&["config.json", "a.safetensors", "b.safetensors"], None),
             (
                 &[
                     "config.json",

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use percept_weights::{Checkpoint, Layout, PieceKind, Vocabulary, WeightsError};
+use percept_weights::{Checkpoint, Layout, NotACheckpoint, PieceKind, Vocabulary, WeightsError};
 
 use crate::make::{Raw, f32_tensor, safetensors, sentencepiece};
 
@@ -72,6 +72,62 @@ fn files_in_memory_open_as_files_on_disk_do() {
     assert!(missing.to_string().contains("tiny"), "{missing}");
     let incomplete = Checkpoint::from_memory("tiny", &files[..1]).unwrap_err();
     assert_eq!(incomplete.code(), "missing-file");
+}
+
+#[test]
+fn weights_of_another_name_open_where_they_are_the_only_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    write("tokenizer-1.safetensors", &weights());
+    assert_eq!(
+        Checkpoint::open(dir.path()).unwrap_err().code(),
+        "not-a-checkpoint",
+        "no configuration"
+    );
+    let bare = Checkpoint::open_weights(dir.path()).unwrap();
+    assert!(bare.config().is_null());
+    assert_eq!(bare.tensors().f32("a", &[2]).unwrap(), [0.5, -1.0]);
+
+    write("config.json", CONFIG);
+    let file = dir.path().join("tokenizer-1.safetensors");
+    let opened = [
+        Checkpoint::open(dir.path()),
+        Checkpoint::open_weights(dir.path()),
+        Checkpoint::open_weights(&file),
+    ];
+    for checkpoint in opened {
+        let checkpoint = checkpoint.unwrap();
+        assert_eq!(checkpoint.config()["model_type"], "x");
+        assert_eq!(checkpoint.config_path(), dir.path().join("config.json"));
+        assert_eq!(checkpoint.tensors().path(), file);
+    }
+
+    write("other.safetensors", &weights());
+    for error in [
+        Checkpoint::open(dir.path()).unwrap_err(),
+        Checkpoint::open_weights(dir.path()).unwrap_err(),
+    ] {
+        let found = NotACheckpoint::SeveralWeights;
+        assert!(
+            matches!(error, WeightsError::NotACheckpoint { found: ref f, .. } if *f == found),
+            "{error}"
+        );
+    }
+    // Which one is meant can be said, and the usual name goes before others.
+    Checkpoint::open_weights(&file).unwrap();
+    write("model.safetensors", &weights());
+    Checkpoint::open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_file_of_torch_opens_by_any_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../golden/fixtures/codec/dac/descript_names/descript/weights.pth");
+    fs::write(dir.path().join("config.json"), CONFIG).unwrap();
+    fs::copy(fixture, dir.path().join("weights_44khz.pth")).unwrap();
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    assert!(checkpoint.tensors().contains("encoder.block.0.weight_g"));
 }
 
 #[test]

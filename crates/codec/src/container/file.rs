@@ -1,0 +1,240 @@
+//! A token file that can be read from any place.
+
+use std::{
+    io::{Read, Seek},
+    ops::Range,
+};
+
+use super::{
+    ContainerError, NctHeader,
+    packet::{Place, read_packet},
+    reader::check_books,
+    source::Source,
+};
+use crate::codes::{Codes, CodesError};
+
+/// Reads any super-frames of a token file. Where they lie follows by arithmetic, since all packets but the last are
+/// full; in a segmented file, from one walk over the lengths of its packets.
+#[derive(Debug)]
+pub struct NctFile<R> {
+    source: Source<R>,
+    header: NctHeader,
+    books: usize,
+    /// Where the first packet begins.
+    start: u64,
+    superframes: u64,
+    /// Of a segmented file: the first super-frame of each packet and where it begins.
+    walked: Vec<(u64, u64)>,
+    fault: Option<ContainerError>,
+}
+
+impl<R: Read + Seek> NctFile<R> {
+    /// Reads the header and finds out how many super-frames there are.
+    pub fn open(inner: R) -> Result<NctFile<R>, ContainerError> {
+        let mut source = Source::new(inner);
+        let header = NctHeader::read(&mut source)?;
+        let mut file = NctFile {
+            books: header.books.len(),
+            start: source.offset(),
+            superframes: 0,
+            walked: Vec::new(),
+            fault: None,
+            source,
+            header,
+        };
+        let end = file.source.length()?;
+        file.fault = match file.header.segmented {
+            true => file.walk(end)?,
+            false => file.count(end)?,
+        };
+        Ok(file)
+    }
+
+    /// Reads only the first `books` books: the same sound, coarser.
+    pub fn with_books(mut self, books: usize) -> Result<NctFile<R>, ContainerError> {
+        check_books(&self.header, books)?;
+        self.books = books;
+        Ok(self)
+    }
+
+    /// What the file says about its codes, with all its books.
+    pub fn header(&self) -> &NctHeader {
+        &self.header
+    }
+
+    /// Super-frames whose packets are there in full.
+    pub fn superframes(&self) -> u64 {
+        self.superframes
+    }
+
+    /// What is wrong with the end of the file, if it was cut. Damage inside packets shows when they are read.
+    pub fn fault(&self) -> Option<&ContainerError> {
+        self.fault.as_ref()
+    }
+
+    /// Super-frames by the length of the file, up to those of the header.
+    fn count(&mut self, end: u64) -> Result<Option<ContainerError>, ContainerError> {
+        let full = u64::from(self.header.packet_superframes);
+        let bytes = self.header.packet_bytes(full);
+        let there = end.saturating_sub(self.start);
+        let (packets, rest) = (there / bytes, there % bytes);
+        self.superframes = packets * full;
+        let announced = self.header.superframes.map(u64::from);
+        if announced.is_some_and(|all| all <= self.superframes) {
+            self.superframes = announced.unwrap_or(0);
+            return Ok(None);
+        }
+        if rest == 0 && announced.is_none() {
+            return Ok(None);
+        }
+        let place = Place {
+            packet: packets,
+            offset: self.start + packets * bytes,
+            most: announced
+                .map_or(full, |all| all - self.superframes)
+                .min(full),
+        };
+        if let Some(fault) = self.add_packet(place, end)? {
+            return Ok(Some(fault));
+        }
+        let last = self.superframes - packets * full;
+        let next = place.offset + self.header.packet_bytes(last);
+        let (packet, offset) = (packets + 1, next);
+        Ok(match announced {
+            Some(all) if self.superframes < all => Some(ContainerError::Truncated {
+                packet,
+                offset,
+                missing: self.header.packet_bytes((all - self.superframes).min(full)),
+            }),
+            None if next < end => Some(ContainerError::AfterShort { packet, offset }),
+            _ => None,
+        })
+    }
+
+    /// Adds the packet at `place` if it is there in full.
+    fn add_packet(
+        &mut self,
+        place: Place,
+        end: u64,
+    ) -> Result<Option<ContainerError>, ContainerError> {
+        self.source.go_to(place.offset)?;
+        let mut count = Vec::new();
+        self.source.take(2, &mut count)?;
+        let there = end.saturating_sub(place.offset);
+        let truncated = |bytes: u64| ContainerError::Truncated {
+            packet: place.packet,
+            offset: end,
+            missing: bytes - there,
+        };
+        let Some(&count) = count.first_chunk::<2>() else {
+            return Ok(Some(truncated(self.header.packet_bytes(1))));
+        };
+        let count = u64::from(u16::from_le_bytes(count));
+        if let Err(fault) = place.check_count(count) {
+            return Ok(Some(fault));
+        }
+        let bytes = self.header.packet_bytes(count);
+        if there < bytes {
+            return Ok(Some(truncated(bytes)));
+        }
+        self.superframes += count;
+        Ok(None)
+    }
+
+    /// Finds the packets of a segmented file.
+    fn walk(&mut self, end: u64) -> Result<Option<ContainerError>, ContainerError> {
+        let mut offset = self.start;
+        let announced = self.header.superframes.map(u64::from);
+        let full = u64::from(self.header.packet_superframes);
+        loop {
+            let left = announced.map(|all| all - self.superframes);
+            if left == Some(0) || (left.is_none() && offset == end) {
+                return Ok(None);
+            }
+            let place = Place {
+                packet: self.walked.len() as u64,
+                offset,
+                most: full.min(left.unwrap_or(full)),
+            };
+            let before = self.superframes;
+            if let Some(fault) = self.add_packet(place, end)? {
+                return Ok(Some(fault));
+            }
+            self.walked.push((before, offset));
+            offset += self.header.packet_bytes(self.superframes - before);
+        }
+    }
+
+    /// The number of the packet that holds a super-frame, its first super-frame and where it begins.
+    fn locate(&self, superframe: u64) -> (u64, u64, u64) {
+        if self.header.segmented {
+            let packet = self
+                .walked
+                .partition_point(|&(first, _)| first <= superframe)
+                .saturating_sub(1);
+            let (first, offset) = self.walked[packet];
+            return (packet as u64, first, offset);
+        }
+        let full = u64::from(self.header.packet_superframes);
+        let packet = superframe / full;
+        let offset = self.start + packet * self.header.packet_bytes(full);
+        (packet, packet * full, offset)
+    }
+
+    /// The super-frames in `range`.
+    pub fn read_superframes(&mut self, range: Range<u64>) -> Result<Codes, ContainerError> {
+        if range.start > range.end || range.end > self.superframes {
+            return Err(ContainerError::Codes(CodesError::Range {
+                start: range.start,
+                end: range.end,
+                superframes: self.superframes,
+            }));
+        }
+        let mut codes = Codes::new(self.header.books[..self.books].into());
+        let shorter = u64::from(self.header.superframe_frames() / codes.align().max(1));
+        let mut at = range.start;
+        while at < range.end {
+            let (packet, first, offset) = self.locate(at);
+            let all = self.read_at(packet, first, offset)?;
+            let next = first + all.superframes() / shorter;
+            let inside = (at - first) * shorter..(range.end.min(next) - first) * shorter;
+            codes.extend(&all.slice(inside)?)?;
+            at = next;
+        }
+        Ok(codes)
+    }
+
+    /// The packet at `offset`, which must have the length that its place gives it.
+    fn read_at(&mut self, packet: u64, first: u64, offset: u64) -> Result<Codes, ContainerError> {
+        let next = match self.header.segmented {
+            true => self
+                .walked
+                .get(packet as usize + 1)
+                .map(|&(first, _)| first),
+            false => Some(first + u64::from(self.header.packet_superframes)),
+        };
+        let most = next.unwrap_or(self.superframes).min(self.superframes) - first;
+        let place = Place {
+            packet,
+            offset,
+            most,
+        };
+        self.source.go_to(offset)?;
+        let codes = read_packet(&mut self.source, &self.header, place, self.books)?;
+        let frames = most * u64::from(self.header.superframe_frames());
+        match codes {
+            Some(codes) if codes.frames() == frames => Ok(codes),
+            Some(codes) => Err(ContainerError::PacketLength {
+                packet,
+                offset,
+                count: codes.frames() / u64::from(self.header.superframe_frames()),
+                most,
+            }),
+            None => Err(ContainerError::Truncated {
+                packet,
+                offset,
+                missing: self.header.packet_bytes(most),
+            }),
+        }
+    }
+}

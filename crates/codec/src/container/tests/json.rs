@@ -1,0 +1,88 @@
+//! Codes as JSON.
+
+use super::*;
+
+#[test]
+fn codes_survive_json() {
+    let mut rng = Rng::new(SEED);
+    for specs in all_books() {
+        for superframes in [0, 1, 17] {
+            let mut codes = random_codes(&specs, superframes, &mut rng);
+            codes.set_source_samples(Some(99).filter(|_| superframes > 0));
+            let text = JsonCodes::new("snac", 24_000, &codes).text();
+            let json = JsonCodes::parse(text.as_bytes()).unwrap();
+            assert_eq!((json.codec.as_str(), json.sample_rate), ("snac", 24_000));
+            assert_eq!(json.into_codes(&specs).unwrap(), codes);
+        }
+    }
+    let codes = segmented_codes(400, 150, SEED);
+    let text = JsonCodes::new("encodec", 48_000, &codes).text();
+    assert_eq!(
+        JsonCodes::parse(text.as_bytes())
+            .unwrap()
+            .into_codes(codes.specs())
+            .unwrap(),
+        codes
+    );
+}
+
+#[test]
+fn the_text_is_the_documented_one() {
+    let mut codes = Codes::new(snac());
+    codes.push_superframe(&[1, 2, 3, 4, 5, 6, 7]).unwrap();
+    let text = |codes: &Codes| JsonCodes::new("snac", 24_000, codes).text();
+    let unknown = r#"{"codec":"snac","sample_rate":24000,"source_samples":null,"books":[[1],[2,3],[4,5,6,7]]}"#;
+    assert_eq!(text(&codes), unknown);
+    codes.set_source_samples(Some(2_000));
+    assert_eq!(text(&codes), unknown.replace("null", "2000"));
+    let short = r#"{"codec":"snac","sample_rate":24000,"books":[[1],[2,3]],"more":{}}"#;
+    let short = JsonCodes::parse(short.as_bytes())
+        .unwrap()
+        .into_codes(&snac())
+        .unwrap();
+    assert_eq!((short.books(), short.source_samples()), (2, None));
+}
+
+#[test]
+fn json_that_is_no_codes_is_named() {
+    let code = |books: &str| {
+        let text = format!(r#"{{"codec":"snac","sample_rate":24000,"books":{books}}}"#);
+        let codes = JsonCodes::parse(text.as_bytes()).and_then(|json| json.into_codes(&snac()));
+        codes.map_or_else(|e| e.code(), |_| "fine")
+    };
+    assert_eq!(code("[[1],[2,3],[4,5,6,7]]"), "fine");
+    assert_eq!(code("[[1],[2,3],[4,5,6,4096]]"), "token-out-of-range");
+    assert_eq!(code("[[1],[2,3],[4,5,6,65537]]"), "token-out-of-range");
+    assert_eq!(code("[[1],[2,3],[4,5,6,-1]]"), "json");
+    assert_eq!(code("[[1],[2,3],[4,5,6,1.5]]"), "json");
+    assert_eq!(code("[[1],[2,3],[4,5,6,4294967296]]"), "json");
+    assert_eq!(code("[[1],[2,3],[4,5,6]]"), "ragged-books");
+    assert_eq!(code("[[1],[2,3],[4,5,6,7],[8]]"), "book-count");
+    assert_eq!(code("[]"), "no-books");
+    assert_eq!(code("7"), "json");
+    let error = JsonCodes::parse(b"{\n  \"codec\": 3}").unwrap_err();
+    assert!(error.to_string().contains("line 2 column"), "{error}");
+    assert_eq!(
+        JsonCodes::parse(&b"[".repeat(100_000)).unwrap_err().code(),
+        "json"
+    );
+}
+
+#[test]
+fn random_damage_never_panics() {
+    let mut rng = Rng::new(SEED);
+    let codes = random_codes(&snac(), 3, &mut rng);
+    let good = JsonCodes::new("snac", 24_000, &codes).text().into_bytes();
+    for _ in 0..4_000 {
+        let mut text = good.clone();
+        for _ in 0..1 + rng.below(4) {
+            let at = rng.below(text.len());
+            let characters = b"0123456789[]{},:\"-.e\xFF";
+            text[at] = characters[rng.below(characters.len())];
+        }
+        text.truncate(rng.below(text.len() * 2));
+        if let Ok(json) = JsonCodes::parse(&text) {
+            json.into_codes(&snac()).ok();
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! Activations of neural audio codecs.
+
+use rten_simd::ops::{BitOps, FloatOps, IntOps, NumOps};
+use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
+use rten_vecmath::Gelu;
+
+use crate::span::{Map, Span, load_some};
+
+/// 1.5 · 2²³: added to a small number, it leaves the nearest integer in the low bits of the sum.
+const ROUNDING: f32 = 12_582_912.0;
+
+/// The snake activation: each row of `x` `[rows, alpha.len()]` becomes `x + sin(alpha · x)² · inverse`, per channel.
+///
+/// `inverse` is `1 / (alpha + 1e-9)`, as DAC and SNAC have it. While `|alpha · x| <= 1e4` the sine is within 2e-7 of the
+/// true one of the rounded product, and within 2e-6 up to 1e5; from about 1e7 on it is no sine any more, but its square
+/// stays within 1. NaN and infinities give NaN. A value does not depend on where it lies.
+///
+/// # Panics
+/// Where a shape does not fit.
+pub fn snake(x: &[f32], alpha: &[f32], inverse: &[f32], out: &mut [f32]) {
+    Snake::new(Span::apart(x, out), alpha, inverse).dispatch();
+}
+
+/// [`snake`] in place.
+pub fn snake_in_place(x: &mut [f32], alpha: &[f32], inverse: &[f32]) {
+    Snake::new(Span::in_place(x), alpha, inverse).dispatch();
+}
+
+/// The exponential linear unit: `x` where it is positive, else `exp(x) - 1`, with full relative accuracy near 0. NaN
+/// stays NaN.
+///
+/// # Panics
+/// Where the lengths differ.
+pub fn elu(x: &[f32], out: &mut [f32]) {
+    let span = Span::apart(x, out);
+    let function = Elu {};
+    Map { function, span }.dispatch();
+}
+
+/// [`elu`] in place.
+pub fn elu_in_place(x: &mut [f32]) {
+    let span = Span::in_place(x);
+    let function = Elu {};
+    Map { function, span }.dispatch();
+}
+
+/// The Gaussian error linear unit in place, in its exact form: `x / 2 · (1 + erf(x / √2))`.
+pub fn gelu(x: &mut [f32]) {
+    let span = Span::in_place(x);
+    let function = Gelu {};
+    Map { function, span }.dispatch();
+}
+
+struct Snake<'a> {
+    span: Span<'a>,
+    alpha: &'a [f32],
+    inverse: &'a [f32],
+}
+
+impl<'a> Snake<'a> {
+    fn new(span: Span<'a>, alpha: &'a [f32], inverse: &'a [f32]) -> Self {
+        let channels = alpha.len();
+        assert_eq!(channels, inverse.len(), "one inverse per channel");
+        assert!(
+            channels > 0 && span.len().is_multiple_of(channels),
+            "{} values are not rows of {channels}",
+            span.len()
+        );
+        Snake {
+            span,
+            alpha,
+            inverse,
+        }
+    }
+}
+
+impl<'a> SimdOp for Snake<'a> {
+    type Output = &'a mut [f32];
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> Self::Output {
+        let Snake {
+            mut span,
+            alpha,
+            inverse,
+        } = self;
+        let ops = isa.f32();
+        let channels = alpha.len();
+        for row in (0..span.len()).step_by(channels) {
+            for at in (0..channels).step_by(ops.len()) {
+                let n = ops.len().min(channels - at);
+                let alpha = load_some(ops, &alpha[at..]);
+                let inverse = load_some(ops, &inverse[at..]);
+                span.change(
+                    ops,
+                    row + at,
+                    n,
+                    #[inline(always)]
+                    |x| {
+                        let square = SineSquared::apply(isa, ops.mul(alpha, x));
+                        ops.mul_add(square, inverse, x)
+                    },
+                );
+            }
+        }
+        span.written()
+    }
+}
+
+/// `sin(x)²`, which has the period π.
+#[derive(Default)]
+struct SineSquared {}
+
+impl SimdUnaryOp<f32> for SineSquared {
+    #[inline(always)]
+    fn eval<I: Isa>(&self, isa: I, x: I::F32) -> I::F32 {
+        // π in three parts. The first two are so short that their multiples are exact for |x| <= 1e4, fused or not.
+        const PI: [f32; 3] = [3.140_625, 9.677_41e-4, -8.742_278e-8];
+        // sin(r) / r = 1 + z · (S0 + S1 · z + …) with z = r²: the least relative error for |r| <= 1.6.
+        const S: [f32; 4] = [
+            -1.666_665_8e-1,
+            8.333_031e-3,
+            -1.980_695_4e-4,
+            2.599_781_5e-6,
+        ];
+        let ops = isa.f32();
+        let rounding = ops.splat(ROUNDING);
+        let shifted = ops.mul_add(x, ops.splat(std::f32::consts::FRAC_1_PI), rounding);
+        let periods = ops.sub(shifted, rounding);
+        let r = ops.mul_sub_from(periods, ops.splat(PI[0]), x);
+        let r = ops.mul_sub_from(periods, ops.splat(PI[1]), r);
+        let r = ops.mul_sub_from(periods, ops.splat(PI[2]), r);
+        let z = ops.mul(r, r);
+        let s = ops.mul_add(z, ops.splat(S[3]), ops.splat(S[2]));
+        let s = ops.mul_add(z, s, ops.splat(S[1]));
+        let s = ops.mul_add(z, s, ops.splat(S[0]));
+        let sine = ops.mul_add(ops.mul(r, z), s, r);
+        // Far beyond the range of the reduction `r` is no remainder. NaN is not greater, and stays.
+        ops.select(ops.one(), ops.mul(sine, sine), ops.gt(z, ops.splat(9.0)))
+    }
+}
+
+struct Elu {}
+
+impl SimdUnaryOp<f32> for Elu {
+    #[inline(always)]
+    fn eval<I: Isa>(&self, isa: I, x: I::F32) -> I::F32 {
+        // ln 2 in two parts; multiples of the first are exact.
+        const LN_2: [f32; 2] = [6.931_152_3e-1, 3.194_618_3e-5];
+        // exp(r) - 1 = r + r² · (E0 + E1 · r + …): the least relative error for |r| <= ln 2 / 2.
+        const E: [f32; 5] = [
+            4.999_999_7e-1,
+            1.666_654_6e-1,
+            4.166_743_5e-2,
+            8.366_272e-3,
+            1.387_069_6e-3,
+        ];
+        let (ops, int_ops) = (isa.f32(), isa.i32());
+        let rounding = ops.splat(ROUNDING);
+        // From -30 down the result is -1; above 0 it is not used.
+        let low = ops.max(ops.splat(-30.0), ops.min(ops.zero(), x));
+        let shifted = ops.mul_add(low, ops.splat(std::f32::consts::LOG2_E), rounding);
+        let halvings = ops.sub(shifted, rounding);
+        let r = ops.mul_sub_from(halvings, ops.splat(LN_2[0]), low);
+        let r = ops.mul_sub_from(halvings, ops.splat(LN_2[1]), r);
+        let e = ops.mul_add(r, ops.splat(E[4]), ops.splat(E[3]));
+        let e = ops.mul_add(r, e, ops.splat(E[2]));
+        let e = ops.mul_add(r, e, ops.splat(E[1]));
+        let e = ops.mul_add(r, e, ops.splat(E[0]));
+        let e = ops.mul_add(ops.mul(r, r), e, r);
+        // 2ᵏ · (e + 1) - 1 without the loss that adding 1 to a small `e` would bring.
+        let bits: I::I32 = shifted.reinterpret_cast();
+        let exponent = int_ops.add(int_ops.shift_left::<23>(bits), int_ops.splat(0x3f80_0000));
+        let scale: I::F32 = exponent.reinterpret_cast();
+        let e = ops.mul_add(scale, e, ops.sub(scale, ops.one()));
+        // NaN is not smaller, and stays.
+        ops.select(e, x, ops.le(x, ops.zero()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::on_every_isa;
+    use crate::reference;
+    use crate::signal::noise;
+    use rten_vecmath::Tanh;
+
+    fn leak(x: &[f32]) -> &'static mut [f32] {
+        Box::leak(x.to_vec().into_boxed_slice())
+    }
+
+    /// Values in `[-range, range]`, dense around 0 too.
+    fn values(range: f32) -> Vec<f32> {
+        let uniform = noise(20_000, 1).into_iter().map(|v| v * range);
+        let small = noise(4_000, 2).into_iter().zip(0..);
+        let small = small.map(|(v, i)| v * 2.0_f32.powi(-(i % 60)));
+        let edges = [0.0, -0.0, range, -range];
+        uniform.chain(small).chain(edges).collect()
+    }
+
+    /// Runs a function on every instruction set and holds each value to `check(input, output)`.
+    fn check_values<F: SimdUnaryOp<f32>>(
+        function: impl Fn() -> F,
+        x: &[f32],
+        check: impl Fn(f32, f32) -> bool,
+    ) {
+        let map = || Map {
+            function: function(),
+            span: Span::in_place(leak(x)),
+        };
+        on_every_isa(map, |isa, out| {
+            for (x, y) in x.iter().zip(out) {
+                assert!(check(*x, *y), "{isa}: {y:e} at {x:e}");
+            }
+        });
+    }
+
+    /// Runs a function on lengths around the vector's, where every value has to be that of a long run.
+    fn assert_same_anywhere(x: &[f32], run: impl Fn(&[f32]) -> Vec<f32>) {
+        let whole = run(x);
+        for (from, n) in [(0, 0), (1, 1), (2, 3), (5, 15), (7, 16), (3, 17), (11, 100)] {
+            let part = run(&x[from..from + n]);
+            for (i, (a, e)) in part.iter().zip(&whole[from..]).enumerate() {
+                assert_eq!(a.to_bits(), e.to_bits(), "{n} from {from}, at {i}");
+            }
+            assert_eq!(part.len(), n);
+        }
+    }
+
+    #[test]
+    fn the_sine_of_snake_is_exact_to_2e_7_where_it_promises_so() {
+        for range in [1.6, 30.0, 1e3, 1e4] {
+            check_values(
+                || SineSquared {},
+                &values(range),
+                |x, y| {
+                    let sine = f64::from(x).sin().abs();
+                    (f64::from(y).sqrt() - sine).abs() <= 2e-7 && y <= 1.0 + 3e-7
+                },
+            );
+        }
+        // Around 0 small results keep their relative accuracy.
+        check_values(
+            || SineSquared {},
+            &values(1.5),
+            |x, y| {
+                let square = f64::from(x).sin().powi(2);
+                (f64::from(y) - square).abs() <= 4e-7 * square + 1e-45
+            },
+        );
+    }
+
+    #[test]
+    fn the_sine_of_snake_stays_a_sine_beyond_its_range() {
+        check_values(
+            || SineSquared {},
+            &values(1e5),
+            |x, y| {
+                let sine = f64::from(x).sin().abs();
+                (f64::from(y).sqrt() - sine).abs() <= 2e-6
+            },
+        );
+        for range in [1e8, 1e20, f32::MAX] {
+            check_values(
+                || SineSquared {},
+                &values(range),
+                |_, y| (0.0..=1.0 + 3e-7).contains(&y),
+            );
+        }
+        let outside = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        check_values(|| SineSquared {}, &outside, |_, y| y.is_nan());
+    }
+
+    #[test]
+    fn snake_equals_the_plain_loop_on_every_isa() {
+        for channels in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 48, 100] {
+            let x: Vec<f32> = noise(6 * channels, 3).iter().map(|v| v * 8.0).collect();
+            let alpha: Vec<f32> = noise(channels, 4).iter().map(|v| v * v * 9.0).collect();
+            let inverse: Vec<f32> = alpha.iter().map(|a| 1.0 / (a + 1e-9)).collect();
+            for x in [&x[..], &x[..channels], &[]] {
+                let expected = reference::snake(x, &alpha, &inverse);
+                let in_place = || Snake::new(Span::in_place(leak(x)), &alpha, &inverse);
+                let apart = || {
+                    let out = vec![f32::NAN; x.len()];
+                    Snake::new(Span::apart(x, leak(&out)), &alpha, &inverse)
+                };
+                let check = |isa: &str, out: &mut [f32]| {
+                    assert_eq!(out.len(), x.len());
+                    for (i, (a, e)) in out.iter().zip(&expected).enumerate() {
+                        let most = 4e-7 * (x[i].abs() + e.abs()) + 1e-30;
+                        assert!((a - e).abs() <= most, "{isa} {channels} at {i}: {a} {e}");
+                    }
+                };
+                on_every_isa(in_place, check);
+                on_every_isa(apart, check);
+            }
+        }
+    }
+
+    #[test]
+    fn snake_depends_on_the_value_alone() {
+        let x: Vec<f32> = noise(300, 5).iter().map(|v| v * 8.0).collect();
+        // As many channels as values: body and tail lanes hold the same ones in turn.
+        assert_same_anywhere(&x, |x| {
+            let mut out = vec![0.0; x.len()];
+            if !x.is_empty() {
+                snake(x, &vec![1.3; x.len()], &vec![0.77; x.len()], &mut out);
+            }
+            out
+        });
+        let (alpha, inverse) = (noise(20, 6), noise(20, 7));
+        let mut whole = vec![0.0; 300];
+        snake(&x, &alpha, &inverse, &mut whole);
+        for row in 0..15 {
+            let mut one = x[20 * row..20 * (row + 1)].to_vec();
+            snake_in_place(&mut one, &alpha, &inverse);
+            assert_eq!(one, whole[20 * row..20 * (row + 1)]);
+        }
+    }
+
+    #[test]
+    fn snake_gives_nan_for_what_is_not_finite() {
+        for v in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let x = || Span::in_place(leak(&[v, 1.0, v, 1.0]));
+            on_every_isa(
+                || Snake::new(x(), &[0.5, 0.5], &[2.0, 2.0]),
+                |isa, out| {
+                    assert!(out[0].is_nan() && out[2].is_nan(), "{isa}: {out:?}");
+                    assert!(out[1].is_finite() && out[3].is_finite(), "{isa}: {out:?}");
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn elu_is_exact_near_zero_and_elsewhere() {
+        for range in [0.5, 20.0, 200.0, f32::MAX] {
+            check_values(
+                || Elu {},
+                &values(range),
+                |x, y| {
+                    let e = f64::from(reference::elu(&[x])[0]);
+                    (f64::from(y) - e).abs() <= 2.5e-7 * e.abs() && (f64::from(y) - e).abs() <= 1e-7
+                        || x > 0.0 && x == y
+                },
+            );
+        }
+        check_values(|| Elu {}, &[f32::NAN], |_, y| y.is_nan());
+        check_values(|| Elu {}, &[f32::NEG_INFINITY], |_, y| y == -1.0);
+        check_values(|| Elu {}, &[f32::INFINITY], |_, y| y == f32::INFINITY);
+    }
+
+    #[test]
+    fn elu_depends_on_the_value_alone() {
+        let x: Vec<f32> = noise(200, 8).iter().map(|v| v * 4.0).collect();
+        let apart = |x: &[f32]| {
+            let mut out = vec![0.0; x.len()];
+            elu(x, &mut out);
+            out
+        };
+        let in_place = |x: &[f32]| {
+            let mut x = x.to_vec();
+            elu_in_place(&mut x);
+            x
+        };
+        assert_same_anywhere(&x, apart);
+        assert_eq!(apart(&x), in_place(&x));
+    }
+
+    #[test]
+    fn gelu_equals_the_plain_loop_on_every_isa() {
+        for range in [1.0, 5.0, 100.0] {
+            check_values(
+                || Gelu {},
+                &values(range),
+                |x, y| (y - reference::gelu(&[x])[0]).abs() <= 1e-6 + 1e-7 * x.abs(),
+            );
+        }
+        check_values(|| Gelu {}, &[f32::NAN], |_, y| y.is_nan());
+        let x: Vec<f32> = noise(200, 9).iter().map(|v| v * 4.0).collect();
+        assert_same_anywhere(&x, |x| {
+            let mut x = x.to_vec();
+            gelu(&mut x);
+            x
+        });
+    }
+
+    #[test]
+    fn tanh_is_exact_to_2e_7_and_never_above_one() {
+        for range in [0.7, 10.0, f32::MAX] {
+            check_values(
+                || Tanh {},
+                &values(range),
+                |x, y| (f64::from(y) - f64::from(x).tanh()).abs() <= 2e-7 && y.abs() <= 1.0,
+            );
+        }
+        check_values(|| Tanh {}, &[f32::NAN], |_, y| y.is_nan());
+        let x: Vec<f32> = noise(200, 10).iter().map(|v| v * 4.0).collect();
+        assert_same_anywhere(&x, |x| {
+            let mut x = x.to_vec();
+            crate::tanh(&mut x);
+            x
+        });
+    }
+}

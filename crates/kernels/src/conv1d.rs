@@ -1,0 +1,316 @@
+//! Convolutions over time without borders, for time-major rows.
+
+use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::{Isa, Simd, SimdOp};
+
+/// Output rows that one inner loop holds in registers.
+const BLOCK: usize = 8;
+/// Stands for a number of taps that is known at run time only.
+const ANY: usize = 0;
+
+/// Depthwise convolution over time: output row `t` is `bias + Σ_k weights[k] · x[t + k · dilation]`, per channel.
+///
+/// `x` is `[rows, channels]`, `weights` `[kernel, channels]`, `bias` `[channels]`, `out` `[rows of the output, channels]`.
+/// `x` holds `(kernel - 1) · dilation` rows more than `out`; what lies after them does not matter. Taps are added in order,
+/// so that a row of the result does not depend on the other rows or their number.
+///
+/// # Panics
+/// Where a shape does not fit.
+pub fn depthwise_conv1d_dilated(
+    x: &[f32],
+    weights: &[f32],
+    bias: &[f32],
+    dilation: usize,
+    out: &mut [f32],
+) {
+    let channels = bias.len();
+    for rows in [weights, &*out] {
+        assert!(
+            channels > 0 && rows.len().is_multiple_of(channels),
+            "{} values are not rows of {channels}",
+            rows.len()
+        );
+    }
+    assert!(
+        !weights.is_empty() && dilation > 0,
+        "no taps, or all in one place"
+    );
+    let taps = weights.len() / channels;
+    let border = (taps - 1)
+        .checked_mul(dilation)
+        .and_then(|rows| rows.checked_mul(channels));
+    let needed = border.and_then(|border| border.checked_add(out.len()));
+    assert!(
+        out.is_empty() || needed.is_some_and(|needed| needed <= x.len()),
+        "{} values of input for {} of output, {taps} taps {dilation} rows apart",
+        x.len(),
+        out.len()
+    );
+    DilatedConv1d {
+        x,
+        weights,
+        bias,
+        // One tap lies where it lies; this also bounds the dilation by the input.
+        dilation: if taps == 1 { 1 } else { dilation },
+        out,
+    }
+    .dispatch();
+}
+
+struct DilatedConv1d<'a> {
+    x: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    dilation: usize,
+    out: &'a mut [f32],
+}
+
+impl<'a> SimdOp for DilatedConv1d<'a> {
+    type Output = &'a mut [f32];
+
+    #[inline(always)]
+    fn eval<I: Isa>(mut self, isa: I) -> Self::Output {
+        match self.weights.len() / self.bias.len() {
+            7 => self.convolve::<I, 7>(isa),
+            _ => self.convolve::<I, ANY>(isa),
+        }
+        self.out
+    }
+}
+
+impl DilatedConv1d<'_> {
+    #[inline(always)]
+    fn convolve<I: Isa, const TAPS: usize>(&mut self, isa: I) {
+        let rows = self.out.len() / self.bias.len();
+        // Rows that are one dilation apart share most of what they read.
+        for block in (0..rows).step_by(BLOCK * self.dilation) {
+            for first in (block..rows).take(self.dilation) {
+                let count = (rows - first).div_ceil(self.dilation).min(BLOCK);
+                self.convolve_block::<I, TAPS>(isa, first, count);
+            }
+        }
+    }
+
+    /// The output rows `first`, `first + dilation`, … of which there are `count`, at most [`BLOCK`].
+    #[inline(always)]
+    fn convolve_block<I: Isa, const TAPS: usize>(&mut self, isa: I, first: usize, count: usize) {
+        let mut done = 0;
+        while done < count {
+            let row = first + done * self.dilation;
+            done += match count - done {
+                8.. => self.convolve_rows::<I, TAPS, 8>(isa, row),
+                4.. => self.convolve_rows::<I, TAPS, 4>(isa, row),
+                2.. => self.convolve_rows::<I, TAPS, 2>(isa, row),
+                _ => self.convolve_rows::<I, TAPS, 1>(isa, row),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn convolve_rows<I: Isa, const TAPS: usize, const ROWS: usize>(
+        &mut self,
+        isa: I,
+        row: usize,
+    ) -> usize {
+        let (channels, lanes) = (self.bias.len(), isa.f32().len());
+        let whole = channels - channels % lanes;
+        for at in (0..whole).step_by(lanes) {
+            self.convolve_vector::<I, TAPS, ROWS, true>(isa, row, at);
+        }
+        if whole < channels {
+            self.convolve_vector::<I, TAPS, ROWS, false>(isa, row, whole);
+        }
+        ROWS
+    }
+
+    /// One vector of channels from `at`, cut at the last channel unless it is `WHOLE`, of `ROWS` output rows.
+    #[inline(always)]
+    fn convolve_vector<I: Isa, const TAPS: usize, const ROWS: usize, const WHOLE: bool>(
+        &mut self,
+        isa: I,
+        row: usize,
+        at: usize,
+    ) {
+        let ops = isa.f32();
+        let (channels, lanes) = (self.bias.len(), ops.len());
+        let taps = self.weights.len() / channels;
+        let n = if WHOLE { lanes } else { channels - at };
+        let mask = ops.first_n_mask(n);
+        let (step, start) = (self.dilation * channels, row * channels + at);
+        assert!(n <= lanes && at + n <= channels && taps * channels == self.weights.len());
+        assert!(TAPS == ANY || TAPS == taps);
+        assert!(start + (taps + ROWS - 2) * step + n <= self.x.len());
+        assert!(start + (ROWS - 1) * step + n <= self.out.len());
+        // SAFETY: the asserts above are what the function asks for; `out` holds the `n` lanes of each of `ROWS` rows.
+        unsafe {
+            let window = Window {
+                x: self.x.as_ptr().add(start),
+                weights: self.weights.as_ptr().add(at),
+                step,
+                channels,
+                taps,
+            };
+            let bias = load::<_, WHOLE>(ops, self.bias.as_ptr().add(at), mask);
+            let sums = window.sum::<_, TAPS, ROWS, WHOLE>(ops, bias, mask);
+            for (r, sum) in sums.into_iter().enumerate() {
+                let to = self.out.as_mut_ptr().add(start + r * step);
+                if WHOLE {
+                    ops.store_ptr(sum, to);
+                } else {
+                    ops.store_ptr_mask(sum, to, mask);
+                }
+            }
+        }
+    }
+}
+
+/// What one vector of channels of a few output rows is computed from.
+struct Window {
+    /// The first row read, at the first channel.
+    x: *const f32,
+    /// The first tap, at the first channel.
+    weights: *const f32,
+    /// Values from one output row, and from one tap, to the next.
+    step: usize,
+    channels: usize,
+    taps: usize,
+}
+
+impl Window {
+    /// `bias` and the products of all taps, in their order, for `ROWS` output rows.
+    ///
+    /// # Safety
+    /// The lanes in `mask`, or a vector if `WHOLE`, are valid at `taps + ROWS - 1` rows of `x` that are `step` values
+    /// apart, and at `taps` rows of `weights`, `channels` apart. `TAPS` is `taps` or [`ANY`].
+    #[inline(always)]
+    unsafe fn sum<O: NumOps<f32>, const TAPS: usize, const ROWS: usize, const WHOLE: bool>(
+        &self,
+        ops: O,
+        bias: O::Simd,
+        mask: <O::Simd as Simd>::Mask,
+    ) -> [O::Simd; ROWS] {
+        let mut sums = [bias; ROWS];
+        // SAFETY: the caller's; `k < taps`, `k + r` and `i` are below `taps + ROWS - 1`.
+        unsafe {
+            if TAPS == ANY {
+                for k in 0..self.taps {
+                    let weights = load::<_, WHOLE>(ops, self.weights.add(k * self.channels), mask);
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        let values = load::<_, WHOLE>(ops, self.x.add((k + r) * self.step), mask);
+                        *sum = ops.mul_add(values, weights, *sum);
+                    }
+                }
+            } else {
+                let mut weights = [bias; TAPS];
+                for (k, weights) in weights.iter_mut().enumerate() {
+                    *weights = load::<_, WHOLE>(ops, self.weights.add(k * self.channels), mask);
+                }
+                for i in 0..TAPS + ROWS - 1 {
+                    let values = load::<_, WHOLE>(ops, self.x.add(i * self.step), mask);
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        if r <= i && i - r < TAPS {
+                            *sum = ops.mul_add(values, weights[i - r], *sum);
+                        }
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// A vector, or as much of one as `mask` says.
+///
+/// # Safety
+/// `from` is valid for a vector, or for the lanes in `mask` unless `WHOLE`.
+#[inline(always)]
+unsafe fn load<O: NumOps<f32>, const WHOLE: bool>(
+    ops: O,
+    from: *const f32,
+    mask: <O::Simd as Simd>::Mask,
+) -> O::Simd {
+    // SAFETY: as this function.
+    unsafe {
+        if WHOLE {
+            ops.load_ptr(from)
+        } else {
+            ops.load_ptr_mask(from, mask)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::on_every_isa;
+    use crate::reference;
+    use crate::signal::noise;
+
+    #[test]
+    fn dilated_convolution_equals_the_plain_loop_on_every_isa() {
+        for channels in [1, 3, 4, 5, 8, 15, 16, 17, 40] {
+            for (taps, dilation) in [(7, 1), (7, 3), (7, 9), (1, 4), (3, 2), (4, 1), (8, 5)] {
+                for rows in [0, 1, 2, 7, 8, 9, 30, 75] {
+                    let held = rows + (taps - 1) * dilation;
+                    let (x, w) = (noise(held * channels, 1), noise(taps * channels, 2));
+                    let b = noise(channels, 3);
+                    let expected = reference::depthwise_conv1d_dilated(&x, &w, &b, dilation, rows);
+                    on_every_isa(
+                        || DilatedConv1d {
+                            x: &x,
+                            weights: &w,
+                            bias: &b,
+                            dilation,
+                            out: Box::leak(vec![f32::NAN; rows * channels].into_boxed_slice()),
+                        },
+                        |isa, out| {
+                            for (i, (a, e)) in out.iter().zip(&expected).enumerate() {
+                                assert!(
+                                    (a - e).abs() < 1e-5,
+                                    "{isa} {channels} {taps}/{dilation} {rows} at {i}: {a} {e}"
+                                );
+                            }
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_neighbours() {
+        for (channels, taps, dilation) in [(33, 7, 1), (16, 7, 9), (5, 7, 3), (20, 5, 2)] {
+            let rows = 100;
+            let reach = (taps - 1) * dilation;
+            let (x, w) = (
+                noise((rows + reach) * channels, 4),
+                noise(taps * channels, 5),
+            );
+            let b = noise(channels, 6);
+            let mut whole = vec![0.0; rows * channels];
+            depthwise_conv1d_dilated(&x, &w, &b, dilation, &mut whole);
+            for range in [0..1, 1..2, 3..20, 50..59, 99..100, 7..100] {
+                // NaN follows the rows that are needed.
+                let mut part = x[range.start * channels..(range.end + reach) * channels].to_vec();
+                part.extend([f32::NAN; 50]);
+                let mut out = vec![0.0; range.len() * channels];
+                depthwise_conv1d_dilated(&part, &w, &b, dilation, &mut out);
+                let expected = &whole[range.start * channels..range.end * channels];
+                assert_eq!(out, expected, "{channels} {taps}/{dilation} {range:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn too_short_an_input_is_refused() {
+        let refused = |x: usize, dilation, rows: usize| {
+            std::panic::catch_unwind(|| {
+                let (x, mut out) = (vec![0.0; 2 * x], vec![0.0; 2 * rows]);
+                depthwise_conv1d_dilated(&x, &[1.0; 14], &[0.0; 2], dilation, &mut out);
+            })
+            .is_err()
+        };
+        assert!(!refused(22, 3, 4) && !refused(0, 3, 0));
+        assert!(refused(21, 3, 4) && refused(100, 0, 4) && refused(100, usize::MAX / 4, 4));
+    }
+}

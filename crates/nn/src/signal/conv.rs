@@ -1,0 +1,371 @@
+//! Convolutions over time, as layers and as parts of layers.
+
+use percept_kernels::{
+    PackedMatrix, Rows, depthwise_conv1d_dilated, matmul, matmul_add, project_few, tanh,
+};
+use percept_weights::{Tensors, WeightsError};
+
+use super::weights::{conv_bias, conv_weights};
+use super::{Activation, Context, Layer, Memory, Padding, Window};
+use crate::tiles::for_each_block;
+
+/// Outputs up to which a product is made of dot products instead of matrix tiles.
+const FEW_OUTPUTS: usize = 4;
+
+/// Sizes of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvSize {
+    /// Channels that come in.
+    pub inputs: usize,
+    /// Channels that go out.
+    pub outputs: usize,
+    /// Taps.
+    pub kernel: usize,
+    /// Rows from tap to tap.
+    pub dilation: usize,
+    /// Rows from one output to the next.
+    pub stride: usize,
+    /// Whether every channel is convolved on its own; `inputs` and `outputs` are then the same.
+    pub is_depthwise: bool,
+}
+
+impl ConvSize {
+    /// A dense convolution of stride and dilation one.
+    pub fn dense(inputs: usize, outputs: usize, kernel: usize) -> Self {
+        ConvSize {
+            inputs,
+            outputs,
+            kernel,
+            dilation: 1,
+            stride: 1,
+            is_depthwise: false,
+        }
+    }
+
+    /// Rows that one output looks over.
+    pub fn span(&self) -> usize {
+        (self.kernel - 1) * self.dilation + 1
+    }
+
+    /// Outputs of `rows` rows.
+    pub fn outputs_of(&self, rows: u64) -> u64 {
+        match rows.checked_sub(self.span() as u64) {
+            Some(more) => more / self.stride as u64 + 1,
+            None => 0,
+        }
+    }
+}
+
+/// A convolution of rows that are there: no padding, no memory.
+#[derive(Debug)]
+pub(crate) struct Taps {
+    pub(crate) size: ConvSize,
+    weights: TapWeights,
+    bias: Option<Vec<f32>>,
+}
+
+#[derive(Debug)]
+enum TapWeights {
+    /// `[kernel, channels]`, and a bias.
+    Depthwise(Vec<f32>, Vec<f32>),
+    /// All taps as one matrix `[outputs, kernel · inputs]`: the rows of a window lie one after the other.
+    Joined(PackedMatrix),
+    /// A matrix `[outputs, inputs]` for each tap, where the taps are apart.
+    Apart(Vec<PackedMatrix>),
+    /// `[outputs, kernel · inputs]`, for few outputs, and a bias.
+    Few(Vec<f32>, Vec<f32>),
+}
+
+impl Taps {
+    /// Loads `{prefix}.weight` `[outputs, inputs (1 if depthwise), kernel]`, with or without weight norm, and
+    /// `{prefix}.bias` if it is there.
+    pub(crate) fn load(
+        tensors: &Tensors,
+        prefix: &str,
+        size: ConvSize,
+    ) -> Result<Self, WeightsError> {
+        let ConvSize {
+            inputs,
+            outputs,
+            kernel,
+            ..
+        } = size;
+        let fan = if size.is_depthwise { 1 } else { inputs };
+        // Transformers has linear maps where others have convolutions of one tap.
+        let is_flat = kernel == 1
+            && tensors
+                .shape(&format!("{prefix}.weight"))
+                .is_some_and(|s| s.len() == 2);
+        let shape = [outputs, fan, kernel];
+        let weights = conv_weights(tensors, prefix, if is_flat { &shape[..2] } else { &shape })?;
+        Ok(Taps::new(
+            size,
+            &weights,
+            conv_bias(tensors, prefix, outputs)?,
+        ))
+    }
+
+    /// Of `weights` `[outputs, inputs (1 if depthwise), kernel]`.
+    pub(crate) fn new(size: ConvSize, weights: &[f32], bias: Option<Vec<f32>>) -> Self {
+        let ConvSize {
+            inputs,
+            outputs,
+            kernel,
+            ..
+        } = size;
+        let fan = if size.is_depthwise { 1 } else { inputs };
+        assert_eq!(
+            weights.len(),
+            outputs * fan * kernel,
+            "weights of another size"
+        );
+        let tap_of = |output: usize, tap: usize| {
+            (0..fan).map(move |input| weights[(output * fan + input) * kernel + tap])
+        };
+        let or_zeros = |bias: &Option<Vec<f32>>| bias.clone().unwrap_or_else(|| vec![0.0; outputs]);
+        let by_output = || -> Vec<f32> {
+            (0..outputs)
+                .flat_map(|o| (0..kernel).flat_map(move |k| tap_of(o, k)))
+                .collect()
+        };
+        let weights = if size.is_depthwise {
+            assert_eq!(
+                inputs, outputs,
+                "a depthwise convolution keeps its channels"
+            );
+            let by_tap = (0..kernel).flat_map(|k| (0..outputs).flat_map(move |o| tap_of(o, k)));
+            TapWeights::Depthwise(by_tap.collect(), or_zeros(&bias))
+        } else if size.dilation > 1 && kernel > 1 {
+            let tap = |k| -> Vec<f32> { (0..outputs).flat_map(|o| tap_of(o, k)).collect() };
+            let pack = |k| PackedMatrix::pack(&tap(k), outputs, inputs);
+            TapWeights::Apart((0..kernel).map(pack).collect())
+        } else if outputs <= FEW_OUTPUTS {
+            TapWeights::Few(by_output(), or_zeros(&bias))
+        } else {
+            TapWeights::Joined(PackedMatrix::pack(&by_output(), outputs, kernel * inputs))
+        };
+        Taps {
+            size,
+            weights,
+            bias,
+        }
+    }
+
+    /// `out = taps · x` for the `out.len() / outputs` first windows of `x`.
+    pub(crate) fn forward(&self, x: &[f32], out: &mut [f32]) {
+        let ConvSize {
+            inputs,
+            outputs,
+            kernel,
+            dilation,
+            stride,
+            ..
+        } = self.size;
+        let rows = out.len() / outputs;
+        let bias = self.bias.as_deref();
+        let strided = |x, width| Rows::overlapping(x, rows, width, stride * inputs);
+        match &self.weights {
+            TapWeights::Depthwise(weights, bias) => {
+                assert_eq!(stride, 1, "depthwise convolutions go row by row");
+                depthwise_conv1d_dilated(x, weights, bias, dilation, out);
+            }
+            TapWeights::Joined(weights) => {
+                matmul_onto(strided(x, kernel * inputs), weights, bias, out);
+            }
+            TapWeights::Few(weights, bias) => {
+                project_few(strided(x, kernel * inputs), weights, bias, out);
+            }
+            TapWeights::Apart(taps) => {
+                for (k, tap) in taps.iter().enumerate() {
+                    let x = strided(&x[k * dilation * inputs..], inputs);
+                    match k {
+                        0 => matmul(x, tap, bias, out),
+                        _ => matmul_add(x, tap, None, out),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the bias out; `forward` adds none from now on.
+    pub(crate) fn take_bias(&mut self) -> Vec<f32> {
+        let none = vec![0.0; self.size.outputs];
+        match &mut self.weights {
+            TapWeights::Depthwise(_, bias) | TapWeights::Few(_, bias) => {
+                std::mem::replace(bias, none)
+            }
+            TapWeights::Joined(_) | TapWeights::Apart(_) => self.bias.take().unwrap_or(none),
+        }
+    }
+
+    /// Puts a bias in.
+    pub(crate) fn set_bias(&mut self, new: Vec<f32>) {
+        match &mut self.weights {
+            TapWeights::Depthwise(_, bias) | TapWeights::Few(_, bias) => *bias = new,
+            TapWeights::Joined(_) | TapWeights::Apart(_) => self.bias = Some(new),
+        }
+    }
+
+    /// `out += taps · x`; for a single tap.
+    pub(crate) fn forward_add(&self, x: &[f32], out: &mut [f32]) {
+        match &self.weights {
+            TapWeights::Joined(weights) if self.size.kernel == 1 => {
+                matmul_add(
+                    Rows::dense(x, self.size.inputs),
+                    weights,
+                    self.bias.as_deref(),
+                    out,
+                );
+            }
+            _ => {
+                let mut sum = crate::arena::buffer(out.len());
+                self.forward(x, &mut sum);
+                out.iter_mut().zip(&*sum).for_each(|(out, sum)| *out += sum);
+            }
+        }
+    }
+
+    /// Whether threads should share the rows, rather than the matrix kernel the columns.
+    pub(crate) fn shares_rows(&self) -> bool {
+        !matches!(&self.weights, TapWeights::Joined(w) if w.outputs() * w.inputs() > 1 << 19)
+    }
+}
+
+/// `out = x · wᵀ + bias`. The bias is laid down first: for many narrow rows that is cheaper than adding it last.
+pub(crate) fn matmul_onto(x: Rows<'_>, w: &PackedMatrix, bias: Option<&[f32]>, out: &mut [f32]) {
+    let Some(bias) = bias else {
+        return matmul(x, w, None, out);
+    };
+    out.chunks_exact_mut(bias.len())
+        .for_each(|row| row.copy_from_slice(bias));
+    matmul_add(x, w, None, out);
+}
+
+/// A convolution with the activation before it.
+#[derive(Debug)]
+pub struct Conv1d {
+    activation: Option<Activation>,
+    taps: Taps,
+    padding: Padding,
+    /// Whether the padding after the signal is lengthened until the last rows count.
+    is_completed: bool,
+    ends_in_tanh: bool,
+}
+
+impl Conv1d {
+    /// Loads `{prefix}.weight` and `{prefix}.bias`, if it is there.
+    pub fn load(
+        tensors: &Tensors,
+        prefix: &str,
+        size: ConvSize,
+        padding: Padding,
+    ) -> Result<Self, WeightsError> {
+        Ok(Conv1d {
+            activation: None,
+            taps: Taps::load(tensors, prefix, size)?,
+            padding,
+            is_completed: false,
+            ends_in_tanh: false,
+        })
+    }
+
+    /// The same with an activation before it.
+    pub fn after(self, activation: Activation) -> Self {
+        Conv1d {
+            activation: Some(activation),
+            ..self
+        }
+    }
+
+    /// The same with a hyperbolic tangent after it.
+    pub fn ending_in_tanh(self) -> Self {
+        Conv1d {
+            ends_in_tanh: true,
+            ..self
+        }
+    }
+
+    /// The same with as much more padding after the signal as its last rows need to count.
+    pub fn completed(self) -> Self {
+        Conv1d {
+            is_completed: true,
+            ..self
+        }
+    }
+
+    /// Rows of padding that are missing after `received` rows for the last stride to be whole.
+    fn completion(&self, received: u64) -> u64 {
+        let size = &self.taps.size;
+        let padded = received + (self.padding.left + self.padding.right) as u64;
+        let (span, stride) = (size.span() as u64, size.stride as u64);
+        match self.is_completed {
+            false => 0,
+            true if padded < span => span - padded,
+            true => (padded - span).next_multiple_of(stride) - (padded - span),
+        }
+    }
+}
+
+impl Layer for Conv1d {
+    fn inputs(&self) -> usize {
+        self.taps.size.inputs
+    }
+
+    fn outputs(&self) -> usize {
+        self.taps.size.outputs
+    }
+
+    fn memory(&self) -> Memory {
+        Memory::window(self.inputs(), self.padding)
+    }
+
+    fn produced(&self, received: u64) -> u64 {
+        self.taps.size.outputs_of(self.padding.before(received))
+    }
+
+    fn total(&self, received: u64) -> u64 {
+        let padded = received + (self.padding.left + self.padding.right) as u64;
+        self.taps
+            .size
+            .outputs_of(padded + self.completion(received))
+    }
+
+    fn advance(
+        &self,
+        memory: &mut Memory,
+        limit: usize,
+        _: &Context<'_>,
+        out: &mut Window,
+    ) -> bool {
+        let (input, size) = (&mut memory.input, &self.taps.size);
+        input.settle();
+        let fresh = input.take_fresh();
+        if let Some(activation) = &self.activation {
+            activation.apply_parallel(fresh, size.inputs);
+        }
+        let rows = size.outputs_of(input.len() as u64).min(limit as u64) as usize;
+        if rows == 0 {
+            return false;
+        }
+        let x = input.rows();
+        let work = |first: usize, out: &mut [f32]| {
+            self.taps
+                .forward(&x[first * size.stride * size.inputs..], out);
+            if self.ends_in_tanh {
+                tanh(out);
+            }
+        };
+        let out = out.extend(rows);
+        match self.taps.shares_rows() {
+            true => for_each_block(out, size.outputs, work),
+            false => work(0, out),
+        }
+        input.consume(rows * size.stride);
+        true
+    }
+
+    fn finish(&self, memory: &mut Memory) {
+        let more = self.completion(memory.input.received());
+        memory.input.finish(more as usize);
+    }
+}

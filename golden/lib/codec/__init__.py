@@ -1,0 +1,1 @@
+"""Neural codecs: lively tiny checkpoints, the references' answers, and files that hold both."""
