@@ -31,6 +31,16 @@ def streams(result: dict) -> str:
     return bars_of(title, groups, "streams")
 
 
+def codec(result: dict) -> str:
+    """The result of codec.py: a group of bars for each model and way."""
+    groups = {}
+    for row, engines in result["series"].items():
+        groups[row] = {name: series["median_ms"] for name, series in engines.items()}
+        groups[row]["limit-f32"] = result["limits_ms"][row]["f32"]
+    title = f"Codecs, {result['seconds']:g} s of sound, {result['threads']} threads, f32: time (less is better)"
+    return bars_of(title, groups, "ms")
+
+
 def bars_of(title: str, groups: dict[str, dict[str, float]], unit: str) -> str:
     """`groups` is {group: {name: value}}; each group has its own scale, so short windows stay readable."""
     parts, y = [], 44

@@ -1,4 +1,4 @@
-"""Compares two result files of encoder.py and flags what changed beyond the noise of both.
+"""Compares two result files of encoder.py or codec.py and flags what changed beyond the noise of both.
 
     python compare.py OLD.json NEW.json [--against PEER | --raw]
 
@@ -43,8 +43,8 @@ def shared_yardsticks(*files: dict) -> list[str]:
 
 def comparable(old: dict, new: dict) -> None:
     for key in ("layers", "threads", "cpu"):
-        if old[key] != new[key]:
-            raise SystemExit(f"not comparable: {key} was {old[key]} and is {new[key]}")
+        if old.get(key) != new.get(key):
+            raise SystemExit(f"not comparable: {key} was {old.get(key)} and is {new.get(key)}")
 
 
 def main() -> int:
@@ -66,7 +66,7 @@ def main() -> int:
     for length, name, before, after, change in rows:
         verdict = "" if not change.is_flagged else "SLOWER" if change.share > 0 else "faster"
         allowed = f"noise {100 * change.allowed:5.1f} %" if isfinite(change.allowed) else "too few rounds"
-        line = f"{length:>6} s  {name:14} {before:9.1f} -> {after:9.1f} ms  {100 * change.share:+6.1f} %  {allowed}"
+        line = f"{length:>6}  {name:14} {before:9.1f} -> {after:9.1f} ms  {100 * change.share:+6.1f} %  {allowed}"
         print(f"{line}  {verdict}".rstrip())
     return int(any(change.is_flagged and change.share > 0 for *_, change in rows))
 

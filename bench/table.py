@@ -1,4 +1,4 @@
-"""The README's tables, from the results of encoder.py and streams.py.
+"""The README's tables, from the results of encoder.py, streams.py and codec.py.
 
     python table.py [RESULT.json ...]            prints them
     python table.py --write [RESULT.json ...]    puts each between its two markers in the README
@@ -13,7 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- bench:begin, made by bench/table.py -->", "<!-- bench:end -->"
 STREAMS_BEGIN, STREAMS_END = "<!-- streams:begin, made by bench/table.py -->", "<!-- streams:end -->"
-RESULTS = ("results/encoder.json", "results/streams.json")
+CODEC_BEGIN, CODEC_END = "<!-- codec:begin, made by bench/table.py -->", "<!-- codec:end -->"
+RESULTS = ("results/encoder.json", "results/streams.json", "results/codec.json")
 ENGINES = {"percept": "Percept", "rten": "rten", "ort": "ONNX Runtime", "torch": "torch"}
 YARDSTICK = "percept-"
 
@@ -127,6 +128,10 @@ def made_of(result: dict) -> tuple[str, str, str]:
         import stream_table  # which needs the parts of this file
 
         return stream_table.markdown(result), STREAMS_BEGIN, STREAMS_END
+    if "models" in result:
+        import codec_table
+
+        return codec_table.markdown(result), CODEC_BEGIN, CODEC_END
     return markdown(result), BEGIN, END
 
 

@@ -5,6 +5,7 @@ import statistics
 import unittest
 
 import chart
+import codec_table
 import compare
 import noise
 import stream_table
@@ -179,6 +180,37 @@ class Streams(unittest.TestCase):
     def test_the_chart_shows_every_engine(self):
         drawn = chart.streams(stream_result())
         self.assertEqual(drawn.count(">ort int8</text>"), len(MODES))
+
+
+def codec_result() -> dict:
+    series = {
+        "snac_24khz: encode": {"percept-f32": 200.0, "ort-f32": 800.0, "torch-f32": 2000.0},
+        "snac_24khz: decode": {"percept-f32": 350.0, "torch-f32": 3400.0},
+    }
+    streams = {"decode": {"ratio": 1.21, "step_p50_ms": 3.4, "step_p99_ms": 4.0}}
+    memory = {"loaded": 100.0, "after_10_s": 110.0, "after_120_s": 111.0}
+    return {
+        "seconds": 10.0, "threads": 2, "rounds": ROUNDS, "cpu": "a CPU", "order": ["percept-f32", "ort-f32", "torch-f32"],
+        "peaks": {"f32_gflops": 526.0},
+        "models": {"snac_24khz": {"books": 3, "streams": streams, "stream_memory_mb": memory}},
+        "series": {row: {name: {"median_ms": ms} for name, ms in times.items()} for row, times in series.items()},
+        "limits_ms": {row: {"f32": 100.0} for row in series},
+    }  # fmt: skip
+
+
+class Codecs(unittest.TestCase):
+    def test_every_way_has_a_row_and_ratios_are_to_ours(self):
+        made = codec_table.markdown(codec_result())
+        rows = [line for line in made.splitlines() if line.startswith("|")]
+        self.assertEqual(len(rows), 2 + 2)
+        self.assertTrue(all(row.count("|") == rows[0].count("|") for row in rows), made)
+        self.assertRegex(rows[2], r"3 books, encode \| 200 ms \| 800 ms \(×4.0\) \| 2000 ms \(×10.0\) \| 100 ms \| 50 %")
+        self.assertIn("×1.21 of the time for the whole, 111 MB at most after 120 s (+1 MB)", made)
+
+    def test_the_chart_shows_every_engine_and_the_limit(self):
+        drawn = chart.codec(codec_result())
+        for name in ("percept f32", "torch f32", "limit f32"):
+            self.assertEqual(drawn.count(f">{name}</text>"), 2)
 
 
 class Work(unittest.TestCase):

@@ -1,7 +1,7 @@
 //! Bytes to PCM to features.
 //!
-//! [`AudioReader`] turns a file, a pipe or bytes in memory into mono `f32` samples at the rate asked for, a bounded
-//! block at a time; [`Resampler`] converts the rate of samples that come from elsewhere, with the feature `mic` from a
+//! [`AudioReader`] turns a file, a pipe or bytes in memory into `f32` samples at the rate asked for, mono or
+//! interleaved, a bounded block at a time; [`Resampler`] converts the rate of samples that come from elsewhere, with the feature `mic` from a
 //! microphone. [`MelStream`] turns samples into log-mel frames as they arrive, [`MelWindows`] into those of overlapping
 //! windows; [`normalize`] finishes the features of one utterance or window. [`SpeechGate`] keeps silence from both.
 //!
@@ -46,6 +46,6 @@ pub use error::AudioError;
 pub use mel::{
     MelConfig, MelError, MelFrontEnd, MelStream, MelWindows, Normalize, features, normalize,
 };
-pub use reader::{AudioInfo, AudioReader};
+pub use reader::{AudioFormat, AudioInfo, AudioReader};
 pub use resample::{Resampler, ResamplerError};
 pub use vad::{Earshot, GateConfig, GateError, GateSpan, SpeechGate, VoiceActivity};

@@ -1,7 +1,8 @@
-//! The front door: any supported source in, mono samples at one rate out.
+//! The front door: any supported source in, samples at one rate and with one number of channels out.
 
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::decode::{Decoder, Event, Facts, Layout};
@@ -11,6 +12,24 @@ use crate::source::Source;
 
 /// Samples are fractions of full scale, or at the most unscaled integers of 16 or 24 bits; beyond is no sound.
 const MAX_AMPLITUDE: f32 = 1e8;
+
+/// What samples are wanted as. A rate alone means mono.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioFormat {
+    /// In Hz.
+    pub sample_rate: u32,
+    /// Interleaved.
+    pub channels: NonZeroUsize,
+}
+
+impl From<u32> for AudioFormat {
+    fn from(sample_rate: u32) -> Self {
+        Self {
+            sample_rate,
+            channels: NonZeroUsize::MIN,
+        }
+    }
+}
 
 /// What a source turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +46,12 @@ pub struct AudioInfo {
     pub frames: Option<u64>,
 }
 
-/// Reads any supported source as mono `f32` samples at one rate, a bounded block at a time.
+/// Reads any supported source as `f32` samples at one rate, a bounded block at a time: mono, or interleaved channels.
 ///
 /// - The content decides what a source is, its name does not.
-/// - Channels are mixed to their mean. Samples keep the scale of the source: full scale is `[-1, 1]`, float sources
-///   may exceed it.
-/// - `n` samples at `from` Hz become `ceil(n * to / from)` samples, the first at time 0. A source that already has the
+/// - A source that has as many channels as are asked for keeps them; others are mixed to their mean, which every channel
+///   asked for gets. Samples keep the scale of the source: full scale is `[-1, 1]`, float sources may exceed it.
+/// - `n` samples of a channel at `from` Hz become `ceil(n * to / from)` samples, the first at time 0. A source that already has the
 ///   rate asked for passes through bit for bit.
 /// - Encoder delay and padding are dropped where the file states them: MP3 (LAME header), Ogg, and the start of Opus
 ///   everywhere.
@@ -52,17 +71,16 @@ pub struct AudioInfo {
 pub struct AudioReader {
     path: PathBuf,
     info: AudioInfo,
-    rate: u32,
+    format: AudioFormat,
     decoder: Decoder,
     facts: Facts,
-    /// Of the block before; a change starts a new resampler.
+    /// Of the block before; a change starts new resamplers.
     layout: Layout,
-    resampler: Option<Resampler>,
     /// One block, `[frames, channels]`.
     interleaved: Vec<f32>,
-    /// Mono samples at the source's rate. Before the end it keeps back what may turn out to be padding.
-    mono: Vec<f32>,
-    /// Samples converted before they were asked for.
+    /// One for each channel that was asked for; all hold equally much.
+    lanes: Vec<Lane>,
+    /// Samples, interleaved, converted before they were asked for.
     ready: Vec<f32>,
     /// Frames decoded so far, at the source's rate, encoder delay included.
     frames: u64,
@@ -76,6 +94,30 @@ struct Damage {
     detail: String,
 }
 
+/// One channel of the output.
+#[derive(Default)]
+struct Lane {
+    /// Samples at the source's rate. Before the end it keeps back what may turn out to be padding.
+    pcm: Vec<f32>,
+    resampler: Option<Resampler>,
+    /// At the rate asked for, until it is interleaved.
+    converted: Vec<f32>,
+}
+
+impl Lane {
+    /// Moves the first `samples` on, and with `at_end` what the resampler has kept back.
+    fn convert(&mut self, samples: usize, at_end: bool, out: &mut Vec<f32>) {
+        match &mut self.resampler {
+            Some(resampler) => resampler.push(&self.pcm[..samples], out),
+            None => out.extend_from_slice(&self.pcm[..samples]),
+        }
+        self.pcm.drain(..samples);
+        if let (Some(resampler), true) = (&mut self.resampler, at_end) {
+            resampler.finish(out);
+        }
+    }
+}
+
 enum State {
     Running,
     /// All samples were delivered; the error was not.
@@ -84,14 +126,14 @@ enum State {
 }
 
 impl AudioReader {
-    /// Opens the file at `path`, to be read at `sample_rate` Hz.
+    /// Opens the file at `path`, to be read in `format`; a rate in Hz means mono.
     ///
     /// # Errors
     /// [`AudioError`] if the file cannot be opened, is empty, is no audio, or holds a format, codec or rate that is not
     /// supported. Damage further in is reported by [`read`](Self::read).
-    pub fn open(path: &Path, sample_rate: u32) -> Result<Self, AudioError> {
+    pub fn open(path: &Path, format: impl Into<AudioFormat>) -> Result<Self, AudioError> {
         match File::open(path) {
-            Ok(file) => Self::new(path, Source::file(file), sample_rate),
+            Ok(file) => Self::new(path, Source::file(file), format.into()),
             Err(source) => Err(AudioError::Open {
                 path: path.to_path_buf(),
                 source,
@@ -106,9 +148,9 @@ impl AudioReader {
     pub fn from_source(
         name: &str,
         source: Box<dyn Read + Send + Sync>,
-        sample_rate: u32,
+        format: impl Into<AudioFormat>,
     ) -> Result<Self, AudioError> {
-        Self::new(Path::new(name), Source::stream(source), sample_rate)
+        Self::new(Path::new(name), Source::stream(source), format.into())
     }
 
     /// Reads a file that is in memory. Errors call it `name`.
@@ -118,17 +160,17 @@ impl AudioReader {
     pub fn from_bytes(
         name: &str,
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
-        sample_rate: u32,
+        format: impl Into<AudioFormat>,
     ) -> Result<Self, AudioError> {
-        Self::new(Path::new(name), Source::bytes(bytes), sample_rate)
+        Self::new(Path::new(name), Source::bytes(bytes), format.into())
     }
 
-    fn new(path: &Path, source: Source, sample_rate: u32) -> Result<Self, AudioError> {
+    fn new(path: &Path, source: Source, format: AudioFormat) -> Result<Self, AudioError> {
         let path = path.to_path_buf();
-        if !RATES.contains(&sample_rate) {
+        if !RATES.contains(&format.sample_rate) {
             return Err(AudioError::SampleRate {
                 path,
-                rate: sample_rate,
+                rate: format.sample_rate,
             });
         }
         let decoder = Decoder::open(&path, source)?;
@@ -141,13 +183,14 @@ impl AudioReader {
                 frames: decoder.facts.frames,
             },
             path,
-            rate: sample_rate,
+            format,
             facts: decoder.facts,
             decoder,
             layout: Layout::default(),
-            resampler: None,
             interleaved: Vec::new(),
-            mono: Vec::new(),
+            lanes: (0..format.channels.get())
+                .map(|_| Lane::default())
+                .collect(),
             ready: Vec::new(),
             frames: 0,
             damage: None,
@@ -175,7 +218,7 @@ impl AudioReader {
         &self.info
     }
 
-    /// Appends the next block of samples to `out` and returns how many; 0 at the end.
+    /// Appends the next block of samples, of all channels, to `out` and returns how many; 0 at the end.
     ///
     /// # Errors
     /// [`AudioError::Truncated`], [`AudioError::Corrupt`], [`AudioError::NotFinite`] or [`AudioError::Read`], once, when
@@ -221,7 +264,7 @@ impl AudioReader {
         }
     }
 
-    /// Mixes a block to mono and converts it.
+    /// Shares a block out among the lanes and converts it.
     fn take(&mut self, layout: Layout) {
         if self.interleaved.is_empty() || layout.channels == 0 {
             return;
@@ -238,13 +281,7 @@ impl AudioReader {
             at / layout.channels
         });
         let good = &self.interleaved[..frames * layout.channels];
-        match layout.channels {
-            1 => self.mono.extend_from_slice(good),
-            channels => {
-                let mean = |frame: &[f32]| frame.iter().sum::<f32>() / channels as f32;
-                self.mono.extend(good.chunks_exact(channels).map(mean));
-            }
-        }
+        share_out(good, layout.channels, &mut self.lanes);
         self.advance(frames);
         if let Some(at) = bad {
             let error = AudioError::NotFinite {
@@ -264,7 +301,9 @@ impl AudioReader {
             self.note_damage(detail);
         }
         if self.layout.rate != 0 {
-            self.mono.resize(self.mono.len() + frames as usize, 0.0);
+            for lane in &mut self.lanes {
+                lane.pcm.resize(lane.pcm.len() + frames as usize, 0.0);
+            }
             self.advance(frames as usize);
         }
     }
@@ -279,7 +318,7 @@ impl AudioReader {
         damage.packets += 1;
     }
 
-    /// Counts the last `frames` samples of `mono`, drops those that are encoder delay, and converts what is certain.
+    /// Counts the last `frames` samples of every lane, drops those that are encoder delay, and converts what is certain.
     fn advance(&mut self, frames: usize) {
         let delay = self
             .facts
@@ -287,42 +326,59 @@ impl AudioReader {
             .saturating_sub(self.frames)
             .min(frames as u64) as usize;
         self.frames += frames as u64;
-        let start = self.mono.len() - frames;
-        self.mono.drain(start..start + delay);
-        self.convert(self.mono.len().saturating_sub(self.facts.padding));
+        let start = self.waiting() - frames;
+        for lane in &mut self.lanes {
+            lane.pcm.drain(start..start + delay);
+        }
+        self.convert(self.waiting().saturating_sub(self.facts.padding), false);
     }
 
-    /// Moves the first `samples` of `mono` on.
-    fn convert(&mut self, samples: usize) {
-        match &mut self.resampler {
-            Some(resampler) => resampler.push(&self.mono[..samples], &mut self.ready),
-            None => self.ready.extend_from_slice(&self.mono[..samples]),
+    /// Samples of each lane that were not moved on yet.
+    fn waiting(&self) -> usize {
+        self.lanes[0].pcm.len() // there is one at least
+    }
+
+    /// Moves the first `samples` of every lane on.
+    fn convert(&mut self, samples: usize, at_end: bool) {
+        if let [lane] = &mut self.lanes[..] {
+            return lane.convert(samples, at_end, &mut self.ready);
         }
-        self.mono.drain(..samples);
+        for lane in &mut self.lanes {
+            let mut converted = std::mem::take(&mut lane.converted);
+            lane.convert(samples, at_end, &mut converted);
+            lane.converted = converted;
+        }
+        for sample in 0..self.lanes[0].converted.len() {
+            let frame = self.lanes.iter().map(|lane| lane.converted[sample]);
+            self.ready.extend(frame);
+        }
+        self.lanes
+            .iter_mut()
+            .for_each(|lane| lane.converted.clear());
     }
 
     /// Finishes what was at the old rate. `false`, and an error is set, if `rate` cannot be converted from.
     fn change_rate(&mut self, rate: u32) -> bool {
         self.flush();
-        self.resampler = None;
-        if rate == self.rate {
-            return true;
+        for lane in &mut self.lanes {
+            lane.resampler = None;
+            if rate == self.format.sample_rate {
+                continue;
+            }
+            let Ok(resampler) = Resampler::new(rate, self.format.sample_rate) else {
+                self.state = State::Failing(AudioError::SampleRate {
+                    path: self.path.clone(),
+                    rate,
+                });
+                return false;
+            };
+            lane.resampler = Some(resampler);
         }
-        self.resampler = Resampler::new(rate, self.rate).ok();
-        if self.resampler.is_none() {
-            self.state = State::Failing(AudioError::SampleRate {
-                path: self.path.clone(),
-                rate,
-            });
-        }
-        self.resampler.is_some()
+        true
     }
 
     fn flush(&mut self) {
-        self.convert(self.mono.len());
-        if let Some(resampler) = &mut self.resampler {
-            resampler.finish(&mut self.ready);
-        }
+        self.convert(self.waiting(), true);
     }
 
     /// Delivers what is left and settles how the stream ended.
@@ -335,8 +391,10 @@ impl AudioReader {
         } = self.facts;
         // Padding is only where the header says if the stream is as long as the header says.
         if frames.is_some_and(|frames| self.frames == frames + delay + padding as u64) {
-            self.mono
-                .truncate(self.mono.len() - padding.min(self.mono.len()));
+            let kept = self.waiting().saturating_sub(padding);
+            self.lanes
+                .iter_mut()
+                .for_each(|lane| lane.pcm.truncate(kept));
         }
         self.flush();
         let damage = self.damage.take().map(
@@ -380,6 +438,22 @@ impl AudioReader {
             seconds: self.seconds(),
             expected_seconds: expected.map(|frames| frames as f64 / f64::from(rate)),
         }
+    }
+}
+
+/// Gives each lane its channel where there are as many of both, else the mean of the channels.
+fn share_out(interleaved: &[f32], channels: usize, lanes: &mut [Lane]) {
+    if channels == lanes.len() {
+        for (channel, lane) in lanes.iter_mut().enumerate() {
+            let samples = interleaved[channel.min(interleaved.len())..].iter();
+            lane.pcm.extend(samples.step_by(channels));
+        }
+        return;
+    }
+    let mean = |frame: &[f32]| frame.iter().sum::<f32>() / channels as f32;
+    for lane in lanes {
+        lane.pcm
+            .extend(interleaved.chunks_exact(channels).map(mean));
     }
 }
 

@@ -7,19 +7,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use percept::Confidence;
 
 use crate::bench::args::BenchArgs;
+use crate::codec::args::CodecCommand;
 use crate::stream::args::{ListenArgs, StreamArgs};
 
 /// More threads than this never help; larger requests are lowered to it.
-const MAX_THREADS: usize = 256;
+pub(crate) const MAX_THREADS: usize = 256;
 
 /// The `percept` command.
 #[derive(Debug, Parser)]
 #[command(
     name = "percept",
     version,
-    about = "Speech to text on ordinary CPUs",
-    long_about = "Turns recorded speech into text on ordinary CPUs.\n\n\
-        Without --model the small English model that is built into the command runs. Every error is one line on \
+    about = "Speech to text, sound to tokens and back, on ordinary CPUs",
+    long_about = "Turns speech into text, sound into tokens and tokens into sound, on ordinary CPUs.\n\n\
+        Without --model the small English model that is built into the command recognises speech. Every error is one line on \
         stderr that names the file, the fact and what to do.",
     after_help = "Exit status: 0 all done, 1 something failed, 2 wrong usage, 130 interrupted.",
     arg_required_else_help = true,
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     Stream(StreamArgs),
     /// Write down what is said into a microphone
     Listen(ListenArgs),
+    /// Turn sound into tokens, and tokens into sound
+    #[command(subcommand)]
+    Codec(CodecCommand),
     /// Write what a stage of the model makes of a recording, as a NumPy array
     Features(FeaturesArgs),
     /// Say what a model is and how it would be run

@@ -17,10 +17,14 @@ fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
 ///
 /// Missing folders are made. On an error nothing is left behind but those folders. What is not an ordinary file, such as
 /// a pipe or a device, is written to as it is.
-pub(crate) fn write(
+///
+/// # Errors
+///
+/// Those of the system, and whatever `fill` returns.
+pub(crate) fn write<E: From<io::Error>>(
     path: &Path,
-    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
     if let Some(folder) = parent(path) {
         fs::create_dir_all(folder)?;
     }
@@ -28,7 +32,7 @@ pub(crate) fn write(
         Ok(found) if !found.is_file() => {
             let mut file = BufWriter::new(OpenOptions::new().write(true).open(path)?);
             fill(&mut file)?;
-            return file.flush();
+            return Ok(file.flush()?);
         }
         // Behind a symbolic link, the file is replaced and the link stays.
         Ok(_) => fs::canonicalize(path)?,
@@ -36,7 +40,7 @@ pub(crate) fn write(
     };
     let mut file = Unfinished::create(&target)?;
     fill(&mut file.writer)?;
-    file.finish()
+    Ok(file.finish()?)
 }
 
 /// Removes the unfinished files and keeps new ones from being made until the process ends.

@@ -3,15 +3,19 @@
 use std::fs::{self, File};
 use std::io;
 
-use percept::audio::{AudioError, AudioInfo, AudioReader};
+use percept::audio::{AudioError, AudioFormat, AudioInfo, AudioReader};
 
 use crate::error::CliError;
 use crate::inputs::Source;
 
-/// Opens a recording to be read as mono samples at `sample_rate` Hz.
-pub(crate) fn open(source: &Source, sample_rate: u32) -> Result<AudioReader, CliError> {
+/// Opens a recording to be read in `format`; a rate in Hz means mono.
+pub(crate) fn open(
+    source: &Source,
+    format: impl Into<AudioFormat>,
+) -> Result<AudioReader, CliError> {
+    let format = format.into();
     let reader = match source {
-        Source::Stdin => AudioReader::from_source("-", Box::new(io::stdin()), sample_rate),
+        Source::Stdin => AudioReader::from_source("-", Box::new(io::stdin()), format),
         Source::File(path) => match fs::metadata(path) {
             // A pipe, such as `<(...)` of a shell, can be read once and only forwards.
             Ok(found) if !found.is_file() && !found.is_dir() => {
@@ -19,9 +23,9 @@ pub(crate) fn open(source: &Source, sample_rate: u32) -> Result<AudioReader, Cli
                     path: path.clone(),
                     source,
                 })?;
-                AudioReader::from_source(&source.label(), Box::new(pipe), sample_rate)
+                AudioReader::from_source(&source.label(), Box::new(pipe), format)
             }
-            _ => AudioReader::open(path, sample_rate),
+            _ => AudioReader::open(path, format),
         },
     };
     Ok(reader?)

@@ -60,6 +60,8 @@ pub(crate) enum CliError {
         needed: f64,
     },
     #[error(transparent)]
+    Codec(#[from] crate::codec::CodecFault),
+    #[error(transparent)]
     Pcm(#[from] crate::stream::PcmError),
     #[error("-: {0}")]
     Resampler(#[from] percept::audio::ResamplerError),
@@ -102,6 +104,9 @@ pub(crate) enum CliError {
 impl CliError {
     /// Whether the command was called in a way that cannot work, rather than met a bad file.
     pub(crate) fn is_usage(&self) -> bool {
+        if let CliError::Codec(fault) = self {
+            return fault.is_usage();
+        }
         matches!(
             self,
             CliError::StdinTwice

@@ -4,10 +4,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use percept::audio::Normalize;
-use percept::{Checkpoint, Layout, Model, Recognizer, RecognizerOptions};
+use percept::{
+    Checkpoint, Codec, CodecFamily, CodecOptions, Layout, Model, Recognizer, RecognizerOptions,
+};
 use serde::Serialize;
 
 use crate::args::{InspectArgs, ProgressMode, ReportFormat};
+use crate::codec::CodecReport;
 use crate::error::CliError;
 use crate::model::{self, EMBEDDED, Located};
 use crate::progress::Progress;
@@ -20,16 +23,66 @@ use crate::{models, output};
 /// As running it would: the weights are loaded.
 pub(crate) fn run(args: &InspectArgs) -> Result<(), CliError> {
     let located = model::locate_offline(args.model.as_deref())?;
+    if let Some(report) = codec(&located)? {
+        return print(args.format, &report, CodecInspection::table);
+    }
     let progress = Progress::new(ProgressMode::Auto);
     let recognizer = located.open_with(RecognizerOptions::default(), &args.cache, progress)?;
-    let report = Report::of(&located, &recognizer)?;
-    let text = match args.format {
+    print(
+        args.format,
+        &Report::of(&located, &recognizer)?,
+        Report::table,
+    )
+}
+
+fn print<R: Serialize>(
+    format: ReportFormat,
+    report: &R,
+    table: impl Fn(&R) -> String,
+) -> Result<(), CliError> {
+    let text = match format {
         ReportFormat::Json => {
-            serde_json::to_string_pretty(&report).expect("a report of strings and numbers") + "\n"
+            serde_json::to_string_pretty(report).expect("a report of strings and numbers") + "\n"
         }
-        ReportFormat::Text => report.table(),
+        ReportFormat::Text => table(report),
     };
     output::print(text.as_bytes())
+}
+
+/// A checkpoint that is no recogniser but a codec.
+#[derive(Serialize)]
+struct CodecInspection {
+    kind: &'static str,
+    #[serde(flatten)]
+    codec: CodecReport,
+    checkpoint: CheckpointReport,
+}
+
+/// The report on a codec; `None` for a checkpoint of another kind.
+fn codec(located: &Located) -> Result<Option<CodecInspection>, CliError> {
+    let Located::Path(path) = located else {
+        return Ok(None);
+    };
+    let checkpoint = Checkpoint::open(path).map_err(percept::Error::from)?;
+    if CodecFamily::of(&checkpoint).is_none() {
+        return Ok(None);
+    }
+    let codec = Codec::from_checkpoint(&checkpoint, &CodecOptions::default())?;
+    Ok(Some(CodecInspection {
+        kind: "codec",
+        codec: CodecReport::of(&path.display().to_string(), &codec)?,
+        checkpoint: CheckpointReport::of(&checkpoint),
+    }))
+}
+
+impl CodecInspection {
+    fn table(&self) -> String {
+        let mut table = self.codec.table();
+        for (name, value) in self.checkpoint.rows() {
+            writeln!(table, "{name:10} {value}").expect("a String takes everything");
+        }
+        table
+    }
 }
 
 #[derive(Serialize)]
@@ -180,22 +233,7 @@ impl Report {
                 format!("{:.2} M", self.parameters as f64 / 1e6),
             ),
         ];
-        let checkpoint = &self.checkpoint;
-        rows.push(("layout", checkpoint.layout.to_owned()));
-        rows.push((
-            "weights",
-            format!(
-                "{} tensors, {}",
-                checkpoint.tensors,
-                checkpoint.dtypes.join(" and ")
-            ),
-        ));
-        for file in &checkpoint.files {
-            rows.push((
-                "file",
-                format!("{} ({})", file.path.display(), models::bytes(file.bytes)),
-            ));
-        }
+        rows.extend(self.checkpoint.rows());
         rows.push(("front end", front_end.to_string()));
         rows.push(("encoder", encoder.to_string()));
         rows.push((
@@ -241,6 +279,17 @@ impl Report {
 }
 
 impl CheckpointReport {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let tensors = format!("{} tensors, {}", self.tensors, self.dtypes.join(" and "));
+        let file = |file: &FileReport| {
+            let size = models::bytes(file.bytes);
+            ("file", format!("{} ({size})", file.path.display()))
+        };
+        let mut rows = vec![("layout", self.layout.to_owned()), ("weights", tensors)];
+        rows.extend(self.files.iter().map(file));
+        rows
+    }
+
     fn of(checkpoint: &Checkpoint) -> Self {
         let tensors = checkpoint.tensors();
         let mut dtypes: Vec<&str> = tensors

@@ -1,4 +1,4 @@
-//! The `percept` command: speech to text on ordinary CPUs.
+//! The `percept` command: speech to text, sound to tokens and back, on ordinary CPUs.
 //!
 //! `args` says what can be asked for, one module per subcommand does it, and `error` holds every way to fail.
 
@@ -8,6 +8,7 @@ mod args;
 mod atomic;
 mod audio;
 mod bench;
+mod codec;
 mod defect;
 mod error;
 mod features;
@@ -53,6 +54,7 @@ fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Transcribe(args) => return Ok(transcribe::run(&args)),
         Command::Stream(args) => return stream::run(&args),
         Command::Listen(args) => return stream::listen::run(&args),
+        Command::Codec(command) => return codec::run(&command),
         Command::Features(args) => features::run(&args)?,
         Command::Inspect(args) => inspect::run(&args)?,
         Command::Bench(args) => bench::run(&args)?,

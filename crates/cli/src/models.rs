@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use percept::hub::{CachedRepo, FileState, Hub, HubError, VerifiedFile};
-use percept::{Recognizer, RecognizerOptions};
+use percept::{Checkpoint, Codec, CodecFamily, CodecOptions, Recognizer, RecognizerOptions};
 use serde::Serialize;
 
 use crate::args::{ModelsCommand, ReportFormat};
@@ -203,7 +203,14 @@ fn verify_located(located: &Located) -> Result<(), CliError> {
             EMBEDDED.to_owned()
         }
         Located::Path(path) => {
-            Recognizer::open(path, &options)?;
+            let checkpoint = Checkpoint::open(path).map_err(percept::Error::from)?;
+            match CodecFamily::of(&checkpoint) {
+                Some(_) => drop(Codec::from_checkpoint(
+                    &checkpoint,
+                    &CodecOptions::default(),
+                )?),
+                None => drop(Recognizer::from_checkpoint(checkpoint, &options)?),
+            }
             path.display().to_string()
         }
     };

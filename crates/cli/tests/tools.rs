@@ -61,7 +61,14 @@ fn completions_know_the_commands_for_every_shell() {
 #[test]
 fn manual_pages_exist_for_the_command_and_its_subcommands() {
     assert!(run(["man"]).ok().contains(".TH percept 1"));
-    for command in ["transcribe", "features", "inspect", "models", "bench"] {
+    for command in [
+        "transcribe",
+        "codec",
+        "features",
+        "inspect",
+        "models",
+        "bench",
+    ] {
         assert!(
             run(["man", command])
                 .ok()

@@ -148,7 +148,8 @@ impl CodecModel {
         Ok(codes)
     }
 
-    /// Codes to sound; as long as the source where the codes say how long that was and `options.trim`.
+    /// Codes to sound; as long as the source where the codes say how long that was and `options.trim`. Where the decoder
+    /// gives a few samples less than its frames last, silence makes up for them then.
     ///
     /// # Errors
     /// [`CodecError`] for no codes, and for codes that are not this model's.

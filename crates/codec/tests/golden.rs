@@ -27,12 +27,20 @@ impl NoiseSource for Drawn {
 }
 
 fn cases() -> impl Iterator<Item = (CodecCase, CodecModel)> {
-    let cases = FAMILIES.into_iter().flat_map(CodecCase::all);
-    cases.map(|case| {
-        let model = CodecModel::open(&case.model());
-        let model = model.unwrap_or_else(|error| panic!("{}: {error}", case.name()));
-        (case, model)
-    })
+    FAMILIES.into_iter().flat_map(CodecCase::all).map(opened)
+}
+
+fn opened(case: CodecCase) -> (CodecCase, CodecModel) {
+    let model = CodecModel::open(&case.model());
+    let model = model.unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+    (case, model)
+}
+
+/// Checkpoints of the published shapes, which `golden/codec.py full` makes: too large to be kept.
+fn published() -> impl Iterator<Item = (CodecCase, CodecModel)> {
+    let folder = std::env::var_os("PERCEPT_CODECS");
+    let folder = folder.expect("PERCEPT_CODECS names the folder of `golden/codec.py full`");
+    CodecCase::below(folder.as_ref()).into_iter().map(opened)
 }
 
 /// Whether the decoder ends in a hyperbolic tangent.
@@ -124,35 +132,79 @@ fn codes_equal_the_reference() {
 #[test]
 fn sound_equals_the_reference_without_noise_and_with_its_noise() {
     for (case, model) in cases() {
+        compare_sound(&case, &model);
+    }
+}
+
+#[test]
+#[ignore = "needs PERCEPT_CODECS, gigabytes that golden/README.md says how to make"]
+fn published_shapes_equal_the_reference() {
+    for (case, model) in published() {
         for clip in &case.expect.clips {
-            let codes = codes_of(&model, clip);
-            let drawn = clip.noise.iter().map(|seam| case.seam(seam).data.clone());
-            let drawn = Noise::External(Arc::new(Drawn(drawn.collect())));
-            for (seam, noise) in [(&clip.decoded, Noise::Off), (&clip.noisy, drawn)] {
-                let Some(seam) = seam else { continue };
-                let name = format!("{}, {seam}", case.name());
-                let options = DecodeOptions {
-                    noise,
-                    trim: false,
-                    ..DecodeOptions::default()
-                };
-                let pcm = model.decode(&codes, &options).expect(&name);
-                if has_ceiling(&model) {
-                    assert!(pcm.samples.iter().all(|v| v.abs() <= 1.0), "{name}");
-                }
-                close(&pcm.samples, &case.seam(seam).data, TOLERANCE, &name);
-                let trimmed = model.decode(
-                    &codes,
-                    &DecodeOptions {
-                        trim: true,
-                        ..options
-                    },
-                );
-                // As long as what was encoded, also where less was decoded.
-                let mut expected = pcm.samples;
-                expected.resize(clip.samples * usize::from(pcm.channels), 0.0);
-                assert_eq!(trimmed.expect(&name).samples, expected, "{name}");
+            let (wrong, all) = different_codes(&case, &model, clip);
+            println!(
+                "{}, {} samples: {wrong} of {all} codes differ",
+                case.name(),
+                clip.samples
+            );
+            // `golden/codec.py compare` says of each whether it was undecided.
+            assert!(wrong * 1_000 <= all, "{}: {wrong} of {all}", case.name());
+        }
+        compare_sound(&case, &model);
+    }
+}
+
+/// How many codes of how many differ from the reference's.
+fn different_codes(case: &CodecCase, model: &CodecModel, clip: &Clip) -> (usize, usize) {
+    let pcm = PcmRef {
+        samples: case.pcm(clip),
+        sample_rate: case.expect.sample_rate,
+        channels: case.expect.channels,
+    };
+    let options = EncodeOptions {
+        books: Some(clip.codes.len()),
+        ..EncodeOptions::default()
+    };
+    let codes = model.encode(pcm, &options).expect("sound");
+    let books = clip.codes.iter().enumerate();
+    let wrong = books.map(|(k, book)| {
+        book.iter()
+            .zip(codes.book(k))
+            .filter(|(a, b)| a != b)
+            .count()
+    });
+    (wrong.sum(), codes.tokens())
+}
+
+fn compare_sound(case: &CodecCase, model: &CodecModel) {
+    for clip in &case.expect.clips {
+        let codes = codes_of(model, clip);
+        let drawn = clip.noise.iter().map(|seam| case.seam(seam).data.clone());
+        let drawn = Noise::External(Arc::new(Drawn(drawn.collect())));
+        for (seam, noise) in [(&clip.decoded, Noise::Off), (&clip.noisy, drawn)] {
+            let Some(seam) = seam else { continue };
+            let name = format!("{}, {seam}", case.name());
+            let options = DecodeOptions {
+                noise,
+                trim: false,
+                ..DecodeOptions::default()
+            };
+            let pcm = model.decode(&codes, &options).expect(&name);
+            if has_ceiling(model) {
+                assert!(pcm.samples.iter().all(|v| v.abs() <= 1.0), "{name}");
             }
+            close(&pcm.samples, &case.seam(seam).data, TOLERANCE, &name);
+            let trimmed = model.decode(
+                &codes,
+                &DecodeOptions {
+                    trim: true,
+                    ..options
+                },
+            );
+            // As long as what was encoded, also where less was decoded.
+            let mut expected = pcm.samples;
+            expected.resize(clip.samples * usize::from(pcm.channels), 0.0);
+            assert_eq!(trimmed.expect(&name).samples, expected, "{name}");
         }
     }
 }

@@ -25,7 +25,11 @@ const WARM: usize = 1_500;
 fn half_an_hour_needs_no_more_than_two_minutes() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     pool.expect("a thread").install(|| {
-        for (family, name) in [("mimi", "no_projection"), ("dac", "descript_names")] {
+        for (family, name) in [
+            ("mimi", "no_projection"),
+            ("dac", "descript_names"),
+            ("encodec", "24khz"),
+        ] {
             let model = CodecModel::open(&CodecCase::open(family, name).model());
             stream(&Arc::new(model.expect("a complete checkpoint")), name);
         }

@@ -36,7 +36,9 @@ pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention}
 pub use choice::{Candidate, KernelChoice, kernels};
 pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
 pub use conv1d::depthwise_conv1d_dilated;
-pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh};
+pub use elementwise::{
+    add_bias_rows, add_row, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh,
+};
 pub use gemm::{PackedMatrix, Rows, kernel_name, matmul, matmul_add};
 pub use int8::{
     DotKernel, Int8Matrix, MAX_INPUTS, Prologue, QuantizedRows, SharedBytes, Store, matmul_int8,

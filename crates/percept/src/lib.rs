@@ -1,6 +1,6 @@
-//! Live audio to text on ordinary CPUs, in pure Rust.
+//! Live audio to text, and sound to tokens and back, on ordinary CPUs, in pure Rust.
 //!
-//! [`Recognizer`] is the front door: it opens a checkpoint as people publish it (a Hugging Face directory or a `.nemo`
+//! There are two front doors. [`Recognizer`] turns speech into text: it opens a checkpoint as people publish it (a Hugging Face directory or a `.nemo`
 //! file) or the small English model built into this crate, and turns samples into a [`Transcript`].
 //!
 //! ```
@@ -14,13 +14,20 @@
 //! assert_eq!(session.finish()?.text, "");
 //! # Ok::<(), percept::Error>(())
 //! ```
+//!
+//! [`Codec`] turns sound into [`Codes`], the tokens that speech models speak, and such tokens back into sound: SNAC
+//! checkpoints as they are published. Whole recordings or streams give the same bits. [`TokenLayout`]s read the orders in
+//! which models speak, [`NctWriter`] and [`NctReader`] keep codes in files, and a [`CodecBackend`] loads a codec when it is
+//! first needed. With the feature `async`, `Codec::asynch` has all of it as futures.
 
 #![forbid(unsafe_code)]
 
+mod codec;
 mod embedded;
 mod recognizer;
 mod stream;
 
+pub use codec::{Codec, CodecDecoder, CodecEncoder, CodecOptions};
 pub use embedded::embedded_checkpoint;
 pub use percept_asr::TranscriptContext;
 pub use percept_asr::{AdaptiveContext, AdaptiveError};
@@ -38,6 +45,26 @@ pub use percept_asr::{
     StreamOptions, StreamState, UnknownPreset,
 };
 pub use percept_audio as audio;
+#[cfg(feature = "async")]
+pub use percept_codec::asynch;
+pub use percept_codec::{
+    Backend, BackendConfig, BackendError, BackendFamily, CodecBackend, DacBackend, DacFamily,
+    EncodecBackend, EncodecFamily, MimiBackend, MimiFamily, SnacBackend, SnacFamily,
+};
+pub use percept_codec::{
+    BookSpec, CancelFlag, CodecError, CodecFamily, CodecModel, CodecSpec, Codes, CodesError,
+    ConfigFault, Control, DecodeOptions, EncodeOptions, Lookahead, Noise, NoiseSource, Pcm, PcmRef,
+    Progress, Segment as CodeSegment,
+};
+pub use percept_codec::{
+    ContainerError, EcdcFile, EcdcMeta, JsonCodes, NctFile, NctHeader, NctReader, NctWriter,
+    Salvage, TokenFileKind, read_ecdc, sniff, write_nct,
+};
+pub use percept_codec::{
+    Delay, FlatByBook, FrameMajor, HfBkt, LayoutError, MiniOmni, SnacTree, StreamEnd, TokenEvent,
+    TokenLayout, TokenStream, base_len_from_token_count, lcm_all, per_codebook_lens, total_tokens,
+    weights_id,
+};
 pub use percept_kernels::{Candidate, KernelChoice, kernels};
 pub use percept_weights::{Checkpoint, Layout, WeightCache, WeightsError, cache, hub};
 pub use percept_weights::{Piece, PieceKind, Vocabulary};

@@ -7,6 +7,7 @@ use percept_asr::{
     Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Profile, SchedulerError,
     StreamError, Transcript,
 };
+use percept_codec::CodecError;
 use percept_weights::{Checkpoint, WeightCache, WeightsError};
 use rayon::ThreadPool;
 
@@ -48,7 +49,7 @@ pub enum Precision {
     Int8,
 }
 
-/// What keeps a recogniser from being opened or from answering.
+/// What keeps a recogniser or a codec from being opened or from answering.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -61,6 +62,9 @@ pub enum Error {
     /// A scheduler refuses what it was asked.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
+    /// The codec's checkpoint, its audio or its codes are at fault.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
     /// The system refused to start threads.
     #[error("{threads} threads could not be started: {source}; ask for fewer")]
     Threads {
@@ -84,6 +88,7 @@ impl Error {
             Error::Model(error) => error.code(),
             Error::Stream(error) => error.code(),
             Error::Scheduler(error) => error.code(),
+            Error::Codec(error) => error.code(),
             Error::Threads { .. } => "threads",
         }
     }
@@ -253,7 +258,7 @@ impl Recognizer {
 }
 
 /// As many threads as were asked for, or as the machine has cores.
-fn new_pool(threads: Option<usize>) -> Result<ThreadPool, Error> {
+pub(crate) fn new_pool(threads: Option<usize>) -> Result<ThreadPool, Error> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.unwrap_or(cores).max(1);
     rayon::ThreadPoolBuilder::new()

@@ -309,9 +309,13 @@ pub struct Clip {
 impl CodecCase {
     /// Every case of a family, by name.
     pub fn all(family: &str) -> Vec<CodecCase> {
-        let folder = fixtures().join("codec").join(family);
+        CodecCase::below(&fixtures().join("codec").join(family))
+    }
+
+    /// Every case in a folder, by name.
+    pub fn below(folder: &Path) -> Vec<CodecCase> {
         let entries =
-            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+            fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut folders: Vec<PathBuf> = entries
             .map(|entry| entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())))
             .map(|entry| entry.path())

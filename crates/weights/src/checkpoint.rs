@@ -125,8 +125,8 @@ impl Checkpoint {
     }
 
     /// Opens weights that may be without a configuration, for models that can tell theirs from the tensors: a file of
-    /// safetensors or of `torch.save`, or a directory with one. [`Checkpoint::config`] is null where no `config.json` lies
-    /// beside them.
+    /// safetensors or of `torch.save`, or a directory with one. [`Checkpoint::config`] is null where no `config.json`
+    /// lies beside them.
     ///
     /// # Errors
     /// [`WeightsError::NotACheckpoint`] where there are no weights, and any error of the files themselves.
@@ -145,6 +145,21 @@ impl Checkpoint {
         }
         let opened = HuggingFace::open_weights(source, name)?;
         Ok(Self::of_parts(path.into(), opened))
+    }
+
+    /// Opens a directory whose files have names of their own: a configuration, and weights as safetensors (the name ends in
+    /// `.safetensors`) or of `torch.save`.
+    ///
+    /// # Errors
+    /// [`WeightsError::MissingFile`] where one is not there, and any error of the files themselves.
+    pub fn open_files(
+        directory: &Path,
+        config: &str,
+        weights: &str,
+    ) -> Result<Checkpoint, WeightsError> {
+        let source = Source::Directory(directory.into());
+        let opened = HuggingFace::open_files(source, config, weights)?;
+        Ok(Self::of_parts(directory.into(), opened))
     }
 
     /// How the files are arranged.
@@ -168,7 +183,8 @@ impl Checkpoint {
         }
     }
 
-    /// The file that [`Checkpoint::config`] was read from, or should be, for errors: `config.json`, or the `.nemo` archive.
+    /// The file that [`Checkpoint::config`] was read from, or should be, for errors: `config.json`, or the `.nemo`
+    /// archive.
     pub fn config_path(&self) -> PathBuf {
         match &self.parts {
             Parts::HuggingFace(parts) => parts.config_file(),

@@ -30,6 +30,8 @@ pub(crate) struct HuggingFace {
     pub(crate) preprocessor: Option<Value>,
     pub(crate) processor: Option<Value>,
     pub(crate) generation: Option<Value>,
+    /// What `config` is called here.
+    config_name: String,
     source: Source,
     weights: Vec<PathBuf>,
 }
@@ -55,7 +57,18 @@ impl HuggingFace {
     ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
         let config = required(&source, CONFIG, source.json(CONFIG)?)?;
         let weights = weights(&source)?;
-        HuggingFace::with(source, config, weights)
+        HuggingFace::with(source, CONFIG, config, weights)
+    }
+
+    /// A configuration and weights of these names.
+    pub(crate) fn open_files(
+        source: Source,
+        config_name: &str,
+        weights: &str,
+    ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
+        let config = required(&source, CONFIG, source.json(config_name)?)?;
+        let weights = one_file(&source, weights)?;
+        HuggingFace::with(source, config_name, config, weights)
     }
 
     /// The weights in the file `name` of a source, or in those that [`HuggingFace::has_weights`] has seen, whose
@@ -69,11 +82,12 @@ impl HuggingFace {
             Some(name) => one_file(&source, name)?,
             None => weights(&source)?,
         };
-        HuggingFace::with(source, config, weights)
+        HuggingFace::with(source, CONFIG, config, weights)
     }
 
     fn with(
         source: Source,
+        config_name: &str,
         config: Value,
         weights: Weights,
     ) -> Result<(HuggingFace, Tensors, Vec<StampedFile>), WeightsError> {
@@ -95,6 +109,7 @@ impl HuggingFace {
             preprocessor,
             processor,
             generation,
+            config_name: config_name.into(),
             source,
             weights: files,
         };
@@ -120,7 +135,7 @@ impl HuggingFace {
 
     /// Where `config` is from, or should be.
     pub(crate) fn config_file(&self) -> PathBuf {
-        self.source.file(CONFIG)
+        self.source.file(&self.config_name)
     }
 
     /// Where `preprocessor` is from, or should be.
@@ -133,7 +148,7 @@ impl HuggingFace {
     /// The files that are used, weights last.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let small = [
-            CONFIG,
+            &self.config_name[..],
             PREPROCESSOR,
             PROCESSOR,
             GENERATION,
@@ -160,8 +175,8 @@ struct Weights {
     stamped: Vec<StampedFile>,
 }
 
-/// The tensors, and the files that hold them: safetensors (one file, or shards) before torch's own format, and the usual
-/// names before others.
+/// The tensors, and the files that hold them: safetensors (one file, or shards) before torch's own format, and the
+/// usual names before others.
 fn weights(source: &Source) -> Result<Weights, WeightsError> {
     if source.contains(WEIGHTS) {
         return one_file(source, WEIGHTS);

@@ -21,7 +21,8 @@ def files(families: dict, folder: Path, source: Path, codes: Path, decoded: Path
     found = books(codec, heard, [torch.tensor(book) for book in said["books"]])
     agrees = found["unexplained"] == 0
     if decoded is not None:
-        theirs = Encoded([torch.tensor(book) for book in said["books"]], [], 0, heard.segments, said.get("scales", []))
+        theirs = Encoded([torch.tensor(book) for book in said["books"]], [], heard.frames, heard.segments, [])
+        theirs.scales = said.get("scales", [])
         ours = codec.decode(theirs)[: said["source_samples"]]
         output = torch.from_numpy(soundfile.read(decoded, dtype="float32")[0])
         found["decoded_samples"] = [len(output), len(ours)]

@@ -8,9 +8,9 @@ use super::pcm::{PcmFormat, SampleFormat};
 use crate::args::{DecodingArgs, ModelArgs};
 
 /// Channels that raw samples may have.
-const CHANNELS: std::ops::RangeInclusive<i64> = 1..=64;
+pub(crate) const CHANNELS: std::ops::RangeInclusive<i64> = 1..=64;
 /// Rates that can be converted, in Hz.
-const RATES: std::ops::RangeInclusive<i64> = 1_000..=768_000;
+pub(crate) const RATES: std::ops::RangeInclusive<i64> = 1_000..=768_000;
 /// Raw samples are 16 kHz unless told otherwise.
 const RATE: u32 = 16_000;
 /// A window beyond an hour is no stream any more.

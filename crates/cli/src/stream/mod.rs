@@ -14,7 +14,7 @@ mod live;
 #[cfg(any(feature = "mic", test))]
 mod microphone;
 mod output;
-mod pcm;
+pub(crate) mod pcm;
 pub(crate) mod plot;
 mod report;
 mod run;

@@ -1,4 +1,4 @@
-//! Raw samples from a pipe, in pieces of any size, to mono samples.
+//! Raw samples from a pipe, in pieces of any size.
 
 use clap::ValueEnum;
 
@@ -73,10 +73,11 @@ pub(crate) fn container(head: &[u8]) -> Option<&'static str> {
 /// Longest mark that [`container`] knows.
 pub(crate) const HEAD_BYTES: usize = 4;
 
-/// Mixes raw samples down to mono as they arrive. How they are cut changes nothing, not even within a sample.
+/// Takes raw samples as they arrive, mixed down to mono or not. How they are cut changes nothing, not even within a sample.
 #[derive(Debug)]
 pub(crate) struct PcmStream {
     format: PcmFormat,
+    keeps_channels: bool,
     /// The beginning of a sample, of all channels together.
     partial: Vec<u8>,
     /// Samples per channel so far.
@@ -84,15 +85,25 @@ pub(crate) struct PcmStream {
 }
 
 impl PcmStream {
+    /// Gives the mean over the channels.
     pub(crate) fn new(format: PcmFormat) -> Self {
         Self {
             format,
+            keeps_channels: false,
             partial: Vec::with_capacity(format.samples.bytes() * format.channels),
             taken: 0,
         }
     }
 
-    /// Appends the mean over the channels of every sample that is complete.
+    /// Gives every channel, interleaved.
+    pub(crate) fn interleaved(format: PcmFormat) -> Self {
+        Self {
+            keeps_channels: true,
+            ..Self::new(format)
+        }
+    }
+
+    /// Appends every sample that is complete.
     ///
     /// # Errors
     ///
@@ -140,16 +151,22 @@ impl PcmStream {
     }
 
     fn take(&mut self, sample: &[u8], out: &mut Vec<f32>) -> Result<(), PcmError> {
-        let mut sum = 0.0;
+        let (mut sum, before) = (0.0, out.len());
         for bytes in sample.chunks_exact(self.format.samples.bytes()) {
             let value = self.format.samples.value(bytes);
             if value.is_nan() || value.abs() > MAX_AMPLITUDE {
+                out.truncate(before);
                 let seconds = self.taken as f64 / f64::from(self.format.rate);
                 return Err(PcmError::NoSound { seconds, value });
             }
-            sum += value;
+            match self.keeps_channels {
+                true => out.push(value),
+                false => sum += value,
+            }
         }
-        out.push(sum / self.format.channels as f32);
+        if !self.keeps_channels {
+            out.push(sum / self.format.channels as f32);
+        }
         self.taken += 1;
         Ok(())
     }
@@ -209,6 +226,14 @@ mod tests {
             (stereo, end),
             (vec![-0.5, 0.0, 32_767.0 / 32_768.0], Ok(()))
         );
+        let (mut kept, mut out) = (
+            PcmStream::interleaved(format(SampleFormat::S16le, 2)),
+            Vec::new(),
+        );
+        bytes
+            .chunks(3)
+            .for_each(|piece| kept.push(piece, &mut out).unwrap());
+        assert_eq!(out[..4], [-1.0, 0.0, 0.5, -0.5]);
     }
 
     #[test]

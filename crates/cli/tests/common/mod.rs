@@ -235,6 +235,12 @@ pub(crate) fn fixture(name: &str) -> String {
     path(&folder, &format!("{name}/model"))
 }
 
+/// A codec of the goldens.
+pub(crate) fn codec_fixture(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/fixtures/codec");
+    path(&folder, &format!("{name}/model"))
+}
+
 /// A copy of the built-in model below `root`.
 pub(crate) fn copy_of_tiny_en(root: &Path, name: &str) -> PathBuf {
     let copy = root.join(name);

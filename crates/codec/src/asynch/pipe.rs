@@ -29,10 +29,13 @@ pub(super) struct Pipe<S, G: Stage> {
     cancel: CancelFlag,
 }
 
+/// What an item has decided, if anything.
+type Decided<G> = Result<Option<<G as Stage>::Out>, CodecError>;
+
 enum State<G: Stage> {
     /// Waits for an item. Boxed: it moves to another thread and back.
     Idle(Box<G>),
-    Working(Job<(Box<G>, Result<Option<G::Out>, CodecError>)>),
+    Working(Job<(Box<G>, Decided<G>)>),
     Done,
 }
 

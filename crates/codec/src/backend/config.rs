@@ -5,13 +5,15 @@ use std::fs;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use percept_weights::Checkpoint;
 use percept_weights::hub::{Hub, HubError, HubSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::BackendError;
-use crate::CodecFamily;
+use crate::{CodecError, CodecFamily, CodecModel};
 
+const CONFIG: &str = "config.json";
 /// The largest configuration that is read before loading; real ones have a few hundred bytes.
 const MOST_CONFIG_BYTES: u64 = 1 << 20;
 
@@ -95,7 +97,7 @@ impl<F: BackendFamily> Default for BackendConfig<F> {
             repo_id: F::REPO.into(),
             revision: None,
             weights_filename: F::WEIGHTS.into(),
-            config_filename: "config.json".into(),
+            config_filename: CONFIG.into(),
             cache_dir: None,
             family: PhantomData,
         }
@@ -128,8 +130,25 @@ impl<F: BackendFamily> fmt::Debug for BackendConfig<F> {
 }
 
 impl<F: BackendFamily> BackendConfig<F> {
+    /// The model, downloaded if this machine lacks it.
+    pub(super) fn open(&self) -> Result<CodecModel, CodecError> {
+        let folder = self.folder()?;
+        let (config, weights) = (&self.config_filename[..], &self.weights_filename[..]);
+        if (config, weights) == (CONFIG, F::WEIGHTS) {
+            // Other forms of the same weights will do as well.
+            return CodecModel::open(&folder);
+        }
+        for file in [config, weights] {
+            if !folder.join(file).is_file() {
+                let (folder, file) = (folder.clone(), file.to_owned());
+                return Err(BackendError::NoFile { folder, file }.into());
+            }
+        }
+        CodecModel::from_checkpoint(&Checkpoint::open_files(&folder, config, weights)?)
+    }
+
     /// The folder with the files, downloaded if the cache lacks them.
-    pub(super) fn folder(&self) -> Result<PathBuf, BackendError> {
+    fn folder(&self) -> Result<PathBuf, BackendError> {
         if let Some(folder) = self.local() {
             return Ok(folder);
         }

@@ -1,5 +1,7 @@
 //! What callers of a backend can get wrong, beside what can go wrong with any codec.
 
+use std::path::PathBuf;
+
 use percept_weights::hub::HubError;
 
 /// Why a backend refuses tokens, or cannot be loaded.
@@ -54,6 +56,14 @@ pub enum BackendError {
         /// That of the checkpoint.
         found: &'static str,
     },
+    /// A file of a name that was asked for is not there.
+    #[error("{}: no file {file}; name one that is there, or leave the default", folder.display())]
+    NoFile {
+        /// The folder, or the snapshot in the cache.
+        folder: PathBuf,
+        /// The file.
+        file: String,
+    },
     /// The repository cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -74,6 +84,7 @@ impl BackendError {
             BackendError::NotRectangular { .. } => "ragged-tokens",
             BackendError::TokenCount { .. } => "token-count",
             BackendError::Family { .. } => "codec-family",
+            BackendError::NoFile { .. } => "no-file",
             BackendError::Hub(_) => "hub",
             BackendError::Threads { .. } => "threads",
         }

@@ -137,11 +137,7 @@ impl<F: BackendFamily> Backend<F> {
     }
 
     fn read(&self) -> Result<CodecModel, CodecError> {
-        let folder = self.config.folder()?;
-        let model = match &self.config.weights_filename {
-            usual if usual == F::WEIGHTS => CodecModel::open(&folder)?,
-            other => CodecModel::open(&folder.join(other))?,
-        };
+        let model = self.config.open()?;
         let found = model.spec().family;
         match found == F::FAMILY {
             true => Ok(model),

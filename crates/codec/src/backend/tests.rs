@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use percept_testkit::signals;
-use rayon::prelude::*;
 
 use super::*;
 
@@ -235,6 +235,37 @@ fn a_folder_without_a_checkpoint_or_with_another_codec_is_named() {
 }
 
 #[test]
+fn files_of_other_names_are_found_by_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to) in [
+        ("config.json", "snac.json"),
+        ("pytorch_model.bin", "snac.bin"),
+    ] {
+        fs::copy(fixture().join(from), folder.path().join(to)).unwrap();
+    }
+    let with = |config_name: &str, weights: &str| {
+        let mut config = BackendConfig::<SnacFamily>::default();
+        config.repo_id = folder.path().to_str().unwrap().to_owned();
+        config.config_filename = config_name.to_owned();
+        config.weights_filename = weights.to_owned();
+        Backend::new(config)
+    };
+    let backend = with("snac.json", "snac.bin");
+    assert_eq!(backend.vq_strides(), [4, 2, 1]);
+    let (pcm, usual) = (signals::babble(24_000, 0.1, 1), snac());
+    let tokens = usual.encode_pcm(&pcm, 24_000).unwrap();
+    assert_eq!(backend.encode_pcm(&pcm, 24_000).unwrap(), tokens);
+    refused(
+        with("other.json", "snac.bin").load(),
+        &["no file other.json"],
+    );
+    refused(
+        with("snac.json", "other.bin").load(),
+        &["no file other.bin"],
+    );
+}
+
+#[test]
 fn unloading_frees_the_memory_and_the_next_call_loads_again() {
     let backend = snac();
     let pcm = signals::babble(24_000, 0.3, 1);
@@ -272,16 +303,45 @@ fn threads_that_load_at_once_get_one_model() {
 
 /// While a thread of a pool loads, it must not be given a call to run that waits for the loading.
 #[test]
-fn a_pool_full_of_first_calls_does_not_wait_for_itself() {
+fn a_thread_that_loads_takes_up_no_call_that_waits_for_it() {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(2)
         .build()
         .unwrap();
-    let pcm = signals::babble(24_000, 0.1, 2);
-    for _ in 0..4 {
-        let backend = snac();
-        let encode = |_: usize| backend.encode_pcm(&pcm, 24_000).unwrap().len();
-        let lengths: Vec<usize> = pool.install(|| (0..16).into_par_iter().map(encode).collect());
-        assert!(lengths.iter().all(|&length| length == lengths[0]));
+    let slot = Arc::new(Slot::<u32>::default());
+    let (halfway, is_halfway) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let (done, is_done) = mpsc::channel();
+    let patience = Duration::from_secs(30);
+
+    let (first, first_done) = (Arc::clone(&slot), done.clone());
+    pool.spawn(move || {
+        let halves = move || {
+            let (taken, is_taken) = mpsc::channel();
+            // The second half goes to another thread, and the first has nothing to do but to wait for it.
+            let (_, may_end) = rayon::join(
+                move || is_taken.recv_timeout(Duration::from_secs(1)),
+                move || {
+                    taken.send(()).unwrap();
+                    halfway.send(()).unwrap();
+                    may_go_on.recv_timeout(patience)
+                },
+            );
+            assert!(may_end.is_ok());
+            Ok(7)
+        };
+        first_done
+            .send(*first.get_or_load(|| apart(halves)).unwrap())
+            .unwrap();
+    });
+    is_halfway.recv_timeout(patience).unwrap();
+    pool.spawn(move || {
+        let loaded = slot.get_or_load(|| Err::<u32, _>("loaded twice")).unwrap();
+        done.send(*loaded).unwrap();
+    });
+    thread::sleep(Duration::from_millis(50)); // in which an idle thread finds it
+    go_on.send(()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(is_done.recv_timeout(patience), Ok(7));
     }
 }

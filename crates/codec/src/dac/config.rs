@@ -9,8 +9,8 @@ use crate::config::{MAX_SIZE, contradiction, in_range, product, rates_in_range};
 use crate::error::ConfigFault;
 use crate::spec::{CodecFamily, CodecSpec};
 
-/// `config.json` of transformers, or of Parler-TTS, or the arguments of the original package, which its files keep under
-/// `metadata.kwargs`. What is left out is that of the published 44.1 kHz model, as in all three.
+/// `config.json` of transformers, or of Parler-TTS, or the arguments of the original package, which its files keep
+/// under `metadata.kwargs`. What is left out is that of the published 44.1 kHz model, as in all three.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct DacConfig {

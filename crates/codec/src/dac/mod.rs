@@ -1,8 +1,9 @@
 //! The Descript audio codec (DAC).
 //!
-//! Layers and sizes follow `modeling_dac.py` of transformers 5 and <https://github.com/descriptinc/descript-audio-codec> at
-//! c7cfc5d (`dac/model/dac.py`, `dac/nn/`). As there, the transposed convolutions of odd rates give a row less than the
-//! rate asks for, so that the 16 and 24 kHz models decode `320 · frames - 8` samples.
+//! Layers and sizes follow `modeling_dac.py` of transformers 5 and
+//! <https://github.com/descriptinc/descript-audio-codec> at c7cfc5d (`dac/model/dac.py`, `dac/nn/`). As there, the
+//! transposed convolutions of odd rates give a row less than the rate asks for, so that the 16 and 24 kHz models
+//! decode `320 · frames - 8` samples.
 
 mod config;
 mod names;

@@ -229,8 +229,8 @@ impl MimiConfig {
         given.unwrap_or_else(published)
     }
 
-    /// Rows of the transformers per latent frame, where they are not the same. As transformers works it out: from the rate
-    /// of the rows rounded up.
+    /// Rows of the transformers per latent frame, where they are not the same. As transformers works it out: from the
+    /// rate of the rows rounded up.
     pub(super) fn latent_stride(&self) -> Option<usize> {
         let samples = product(&self.ratios()).max(1);
         let rows = (self.sampling_rate as usize).div_ceil(samples) as f64;

@@ -15,8 +15,8 @@ pub(crate) struct Stage {
     pub(crate) maps: Option<[Projection; 2]>,
 }
 
-/// Semantic books, and acoustic ones after them. Each chain encodes the latent frames themselves; what they stand for is
-/// added.
+/// Semantic books, and acoustic ones after them. Each chain encodes the latent frames themselves; what they stand for
+/// is added.
 #[derive(Debug)]
 pub(crate) struct SplitQuantizer {
     stages: [Stage; 2],

@@ -39,7 +39,8 @@ impl StreamDecoder {
     /// goes on with it if it begins with the same scale and the segment is not complete. Each is decoded once it is.
     ///
     /// # Errors
-    /// [`CodecError::Codes`] for codes that are not this model's or of other books than before, and
+    /// [`CodecError::Codes`] for codes that are not this model's or of other books than before,
+    /// [`CodecError::NoSegments`] and [`CodecError::SegmentLength`] for segments that are not, and
     /// [`CodecError::Finished`]; nothing was taken then.
     pub fn push(&mut self, codes: &Codes, out: &mut Vec<f32>) -> Result<usize, CodecError> {
         self.state.push(&self.model, codes, &self.options, out)

@@ -4,6 +4,7 @@
 
 mod decode;
 mod encode;
+mod fade;
 mod segments;
 
 #[cfg(test)]

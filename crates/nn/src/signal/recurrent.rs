@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use percept_kernels::{PackedMatrix, Rows, lstm_cell, matmul, project_few};
+use percept_kernels::{PackedMatrix, Rows, lstm_cell, matmul, matmul_add};
 use percept_weights::{Tensors, WeightsError};
 use rayon::prelude::*;
 
@@ -26,8 +26,7 @@ struct RecurrentLayer {
     from_input: PackedMatrix,
     /// The sum of both biases, `[4 · width]`.
     bias: Vec<f32>,
-    /// `[4 · width, width]`, read from first to last in every step.
-    from_hidden: Vec<f32>,
+    from_hidden: PackedMatrix,
 }
 
 /// A layer at work for one stream.
@@ -58,11 +57,14 @@ impl Recurrent {
             for (sum, bias) in bias.iter_mut().zip(part("bias_hh", &[4 * width])?) {
                 *sum += bias;
             }
-            let from_input = part("weight_ih", &[4 * width, width])?;
+            let weights = |name: &str| {
+                let weights = part(name, &[4 * width, width])?;
+                Ok::<_, WeightsError>(PackedMatrix::pack(&weights, 4 * width, width))
+            };
             Ok(RecurrentLayer {
-                from_input: PackedMatrix::pack(&from_input, 4 * width, width),
+                from_input: weights("weight_ih")?,
                 bias,
-                from_hidden: part("weight_hh", &[4 * width, width])?,
+                from_hidden: weights("weight_hh")?,
             })
         };
         Ok(Recurrent {
@@ -112,18 +114,11 @@ impl Stage<'_> {
     fn run(&mut self) {
         let (layer, width) = (self.layer, self.h.len());
         let mut gates = buffer(4 * self.block.len());
-        let mut recalled = buffer(4 * width);
         let rows = Rows::dense(&self.block, width);
         matmul(rows, &layer.from_input, Some(&layer.bias), &mut gates);
         let rows = self.block.chunks_exact_mut(width);
         for (row, gates) in rows.zip(gates.chunks_exact_mut(4 * width)) {
-            // The weights are the rows here, and what they are multiplied with is the one output.
-            let weights = Rows::dense(&layer.from_hidden, width);
-            project_few(weights, self.h, &[0.0], &mut recalled);
-            gates
-                .iter_mut()
-                .zip(&*recalled)
-                .for_each(|(gate, more)| *gate += more);
+            matmul_add(Rows::dense(self.h, width), &layer.from_hidden, None, gates);
             lstm_cell(gates, self.c, self.h);
             row.copy_from_slice(self.h);
         }

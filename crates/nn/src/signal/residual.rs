@@ -1,5 +1,6 @@
 //! Residual units: two convolutions with activations before them, around which the signal passes.
 
+use percept_kernels::add_row;
 use percept_weights::{Tensors, WeightsError};
 
 use super::conv::Taps;
@@ -100,23 +101,11 @@ impl ResidualUnit {
             self.before[1].apply(&mut between);
             let raw = &raw[row * channels..][..out.len()];
             match &self.shortcut {
-                None => add_bias(raw, &self.bias, out),
+                None => add_row(raw, &self.bias, out),
                 Some(shortcut) => shortcut.forward(raw, out),
             }
             self.second.forward_add(&between, out);
         });
-    }
-}
-
-/// `out = x + bias`, row by row.
-fn add_bias(x: &[f32], bias: &[f32], out: &mut [f32]) {
-    let rows = x
-        .chunks_exact(bias.len())
-        .zip(out.chunks_exact_mut(bias.len()));
-    for (x, out) in rows {
-        for ((out, x), bias) in out.iter_mut().zip(x).zip(bias) {
-            *out = x + bias;
-        }
     }
 }
 

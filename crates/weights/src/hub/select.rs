@@ -28,8 +28,8 @@ pub(super) struct Selection {
 
 /// Chooses among the files of a repository, of which only those in its top folder count.
 ///
-/// Safetensors come before `.nemo`, and that before torch's own format. Of several `.nemo` files the one that is
-/// named like the repository is taken, and a safetensors file of another name where it is the only one and nothing else is there.
+/// Safetensors come before `.nemo`, and that before torch's own format; a safetensors file of another name comes last,
+/// and must be the only one. Of several `.nemo` files the one that is named like the repository is taken.
 pub(super) fn select(name: &str, files: &[String]) -> Result<Selection, HubError> {
     let has = |file: &str| files.iter().any(|f| f == file);
     let mut chosen: Vec<String> = Vec::new();

@@ -117,6 +117,19 @@ fn weights_of_another_name_open_where_they_are_the_only_ones() {
     Checkpoint::open_weights(&file).unwrap();
     write("model.safetensors", &weights());
     Checkpoint::open(dir.path()).unwrap();
+
+    write("snac.json", br#"{"model_type": "y"}"#);
+    let named = |config, weights| Checkpoint::open_files(dir.path(), config, weights);
+    let opened = named("snac.json", "tokenizer-1.safetensors").unwrap();
+    assert_eq!(opened.config()["model_type"], "y");
+    assert_eq!(opened.files(), [dir.path().join("snac.json"), file]);
+    assert_eq!(opened.config_path(), dir.path().join("snac.json"));
+    for (config, weights) in [
+        ("none.json", "model.safetensors"),
+        ("snac.json", "none.bin"),
+    ] {
+        assert_eq!(named(config, weights).unwrap_err().code(), "missing-file");
+    }
 }
 
 #[test]

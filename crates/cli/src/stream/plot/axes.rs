@@ -7,14 +7,14 @@ pub(super) const TOP: f64 = 96.0;
 pub(super) const BOTTOM: f64 = 376.0;
 
 /// Values from 0 to `end`, with a mark every `step`.
-pub(super) struct Axis {
-    pub(super) end: f64,
-    pub(super) step: f64,
+pub(crate) struct Axis {
+    pub(crate) end: f64,
+    pub(crate) step: f64,
 }
 
 impl Axis {
     /// An axis for values up to `most`, with about `marks` round marks.
-    pub(super) fn up_to(most: f64, marks: usize) -> Self {
+    pub(crate) fn up_to(most: f64, marks: usize) -> Self {
         let rough = most / marks as f64;
         let power = 10_f64.powf(rough.log10().floor());
         let factors = [1.0, 2.0, 2.5, 5.0, 10.0];
@@ -28,13 +28,13 @@ impl Axis {
         }
     }
 
-    pub(super) fn marks(&self) -> impl Iterator<Item = f64> {
+    pub(crate) fn marks(&self) -> impl Iterator<Item = f64> {
         let marks = (self.end / self.step + 1e-6) as usize;
         (0..=marks).map(|mark| mark as f64 * self.step)
     }
 
     /// A mark without digits that say nothing.
-    pub(super) fn label(&self, value: f64) -> String {
+    pub(crate) fn label(&self, value: f64) -> String {
         let decimals = (-(self.step.log10() - 1e-9).floor()).clamp(0.0, 6.0) as usize;
         let text = format!("{value:.*}", decimals + 1);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -42,13 +42,13 @@ impl Axis {
 }
 
 /// What the time of a stream is told in.
-pub(super) struct TimeUnit {
-    pub(super) seconds: f64,
-    pub(super) name: &'static str,
+pub(crate) struct TimeUnit {
+    pub(crate) seconds: f64,
+    pub(crate) name: &'static str,
 }
 
 impl TimeUnit {
-    pub(super) fn for_up_to(latest: f64) -> Self {
+    pub(crate) fn for_up_to(latest: f64) -> Self {
         let (seconds, name) = match latest {
             ..=300.0 => (1.0, "seconds"),
             ..=7200.0 => (60.0, "minutes"),

@@ -2,7 +2,7 @@
 //!
 //! Colours follow the reader's light or dark theme; without that, the picture is a light one.
 
-mod axes;
+pub(crate) mod axes;
 
 use std::fmt::Write;
 
@@ -246,7 +246,7 @@ fn seconds(value: f64) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

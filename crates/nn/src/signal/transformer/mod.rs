@@ -56,7 +56,8 @@ impl TransformerSize {
     }
 }
 
-/// `y = x + s · out(attention(norm(x)))`, then `y + t · down(gelu(up(norm(y))))`, with scales `s` and `t` for each channel.
+/// `y = x + s · out(attention(norm(x)))`, then `y + t · down(gelu(up(norm(y))))`, with scales `s` and `t` for each
+/// channel.
 ///
 /// Queries and keys are rotated by the number of their row, so that of two rows only their distance counts.
 #[derive(Debug)]
@@ -106,8 +107,8 @@ impl TransformerLayer {
         })
     }
 
-    /// Maps normed rows to queries, keys and values `[rows, joined]`, the first two turned. The first row has the number
-    /// `first`.
+    /// Maps normed rows to queries, keys and values `[rows, joined]`, the first two turned. The first row has the
+    /// number `first`.
     fn project(&self, x: &[f32], first: u64, joined: &mut [f32]) {
         self.qkv.forward_normed(&self.norms[0], x, joined);
         let turned = self.size.queries() + self.size.keys();
@@ -132,36 +133,36 @@ impl TransformerLayer {
 
     /// What each of the last rows of `seen` `[rows, keys and values]` sees, `out` `[rows, queries]`.
     fn attend(&self, joined: &[f32], seen: &[f32], out: &mut [f32]) {
+        let (queries, width) = (self.size.queries(), 2 * self.size.keys());
+        let old = seen.len() / width - out.len() / queries;
+        for_each_block(out, queries, |first, out| {
+            for (row, out) in out.chunks_exact_mut(queries).enumerate() {
+                let end = old + first + row + 1;
+                let begin = end.saturating_sub(self.size.window);
+                let query = &joined[(first + row) * self.size.joined()..][..queries];
+                self.attend_row(query, &seen[begin * width..end * width], out);
+            }
+        });
+    }
+
+    /// What the queries of one row find in `seen` `[rows, keys and values]`, head by head.
+    fn attend_row(&self, query: &[f32], seen: &[f32], out: &mut [f32]) {
         let TransformerSize {
             heads,
             key_heads,
             head,
-            window,
             ..
         } = self.size;
-        let (queries, keys) = (self.size.queries(), self.size.keys());
-        let old = seen.len() / (2 * keys) - out.len() / queries;
+        let (keys, width) = (self.size.keys(), 2 * self.size.keys());
         let scale = (head as f32).sqrt().recip();
-        for_each_block(out, queries, |first, out| {
-            for (row, out) in out.chunks_exact_mut(queries).enumerate() {
-                let end = old + first + row + 1;
-                let begin = end.saturating_sub(window);
-                let query = &joined[(first + row) * self.size.joined()..][..queries];
-                let heads = query
-                    .chunks_exact(head)
-                    .zip(out.chunks_exact_mut(head))
-                    .enumerate();
-                for (k, (query, out)) in heads {
-                    let at = begin * 2 * keys + k / (self.size.heads / key_heads) * head;
-                    let part =
-                        |at: usize| Rows::overlapping(&seen[at..], end - begin, head, 2 * keys);
-                    with_scratch(|scores| {
-                        scaled_dot_attention(query, part(at), part(at + keys), scale, scores, out);
-                    });
-                }
-            }
-        });
-        debug_assert_eq!(queries, heads * head);
+        let each = query.chunks_exact(head).zip(out.chunks_exact_mut(head));
+        for (k, (query, out)) in each.enumerate() {
+            let at = k / (heads / key_heads) * head;
+            let part = |at: usize| Rows::overlapping(&seen[at..], seen.len() / width, head, width);
+            with_scratch(|scores| {
+                scaled_dot_attention(query, part(at), part(at + keys), scale, scores, out);
+            });
+        }
     }
 
     /// Adds the feed-forward part.

@@ -8,7 +8,8 @@ use crate::{LayerNorm, Linear, Loader, Precision};
 /// What the tensors of a layer are called, and how the maps to its queries and keys are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransformerLayout {
-    /// As transformers has them (`self_attn.q_proj`, `mlp.fc1`): channels that are turned together lie half a head apart.
+    /// As transformers has them (`self_attn.q_proj`, `mlp.fc1`): channels that are turned together lie half a head
+    /// apart.
     Split,
     /// As the `moshi` package has them (`self_attn.in_proj_weight`, `linear1`): channels that are turned together are
     /// neighbours.

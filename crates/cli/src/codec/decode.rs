@@ -1,0 +1,257 @@
+//! `percept codec decode`: a token file to sound.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use percept::{Codec, CodecError, Codes, DecodeOptions, weights_id};
+
+use super::args::{Bits, DecodeArgs};
+use super::drawing::Drawing;
+use super::encode::check_exists;
+use super::error::CodecFault;
+use super::model::{self, Made, Opened};
+use super::output::Target;
+use super::token_file::TokenFile;
+use super::wav::{PcmFormat, PcmWriter, Sample};
+use crate::atomic;
+use crate::error::CliError;
+use crate::inputs::Source;
+use crate::progress::{FileProgress, Place, Progress};
+
+/// Latent frames that are decoded at once.
+const TILE_FRAMES: u64 = 64;
+
+/// Decodes one token file.
+///
+/// # Errors
+///
+/// What keeps it from being decoded; for a damaged one after everything before the damage was written.
+pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError> {
+    args.order.check(false)?;
+    let input = args
+        .input
+        .as_deref()
+        .expect("clap asks for it without --stream");
+    let source = Source::from_argument(input);
+    let extension = if args.raw { "pcm" } else { "wav" };
+    let target = Target::choose(args.output.as_deref(), &source, extension)?;
+    target.check_terminal("sound")?;
+    check_exists(&source)?;
+    let file = TokenFile::read(&source)?;
+    let opened = model::open(&args.model, Some(&file.made), &args.work, progress)?;
+    check_model(&file, &opened, args.any_model)?;
+    let (mut codes, damage) = file.into_codes(&opened.codec.spec().books)?;
+    let label = source.label();
+    limit_books(&mut codes, args.books.map(usize::from)).map_err(|error| error.about(&label))?;
+    let work = Work {
+        args,
+        label: &label,
+        opened: &opened,
+        codes,
+    };
+    let mut shown = progress.start(&label, Place { index: 1, files: 1 }, Some(work.seconds()));
+    let mut drawing = args
+        .plot
+        .as_ref()
+        .map(|_| Drawing::new(&opened.codec, false));
+    let clipped = match &target {
+        Target::Stdout => work
+            .write(io::stdout().lock(), &mut shown, &mut drawing)
+            .map_err(Halt::stdout)?,
+        Target::File(path) => {
+            let mut clipped = 0;
+            let written = atomic::write(path, |file| {
+                clipped = work.write(file, &mut shown, &mut drawing)?;
+                Ok::<(), Halt>(())
+            });
+            written.map_err(|halt| halt.file(path))?;
+            clipped
+        }
+    };
+    shown.clear();
+    if clipped > 0 {
+        progress.notice(&format!(
+            "{label}: {clipped} samples beyond full scale were clipped"
+        ));
+    }
+    if let (Some(path), Some(drawing)) = (&args.plot, drawing) {
+        drawing.save(path, &label, &opened.name)?;
+    }
+    match damage {
+        Some(damage) => Err(damage),
+        None => {
+            shown.done(work.seconds(), target.path());
+            Ok(())
+        }
+    }
+}
+
+/// Keeps the first books.
+pub(super) fn limit_books(codes: &mut Codes, books: Option<usize>) -> Result<(), CliError> {
+    let available = codes.books();
+    match books {
+        Some(asked) if !(1..=available).contains(&asked) => {
+            Err(percept::Error::from(CodecError::Books { asked, available }).into())
+        }
+        Some(asked) => {
+            codes.truncate_books(asked);
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a codec that did not make the file.
+fn check_model(file: &TokenFile, opened: &Opened, any_weights: bool) -> Result<(), CliError> {
+    let found = Made::by(opened.codec.spec());
+    if found != file.made {
+        return Err(CodecFault::OtherCodec {
+            file: file.name.clone(),
+            made: file.made.clone(),
+            model: opened.name.clone(),
+            found,
+        }
+        .into());
+    }
+    let (Some(made), false) = (file.weights_id(), any_weights) else {
+        return Ok(());
+    };
+    let found = weights_id(opened.codec.model().weights_file()).map_err(percept::Error::from)?;
+    match made == found {
+        true => Ok(()),
+        false => Err(CodecFault::OtherWeights {
+            file: file.name.clone(),
+            made: model::hex(made).unwrap_or_default(),
+            model: opened.name.clone(),
+            found: model::hex(found).unwrap_or_default(),
+        }
+        .into()),
+    }
+}
+
+/// What ends the writing of a file early.
+enum Halt {
+    Write(io::Error),
+    Fault(CliError),
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Self {
+        Halt::Write(error)
+    }
+}
+
+impl Halt {
+    fn stdout(self) -> CliError {
+        match self {
+            Halt::Write(source) => CliError::Stdout { source },
+            Halt::Fault(error) => error,
+        }
+    }
+
+    fn file(self, path: &Path) -> CliError {
+        match self {
+            Halt::Write(source) => CliError::Write {
+                path: path.to_owned(),
+                source,
+            },
+            Halt::Fault(error) => error,
+        }
+    }
+}
+
+/// One token file on its way.
+struct Work<'a> {
+    args: &'a DecodeArgs,
+    label: &'a str,
+    opened: &'a Opened,
+    codes: Codes,
+}
+
+impl Work<'_> {
+    fn codec(&self) -> &Codec {
+        &self.opened.codec
+    }
+
+    /// Samples per channel that are written: as many as the recording had, if that is known.
+    fn samples(&self) -> u64 {
+        let hop = u64::from(self.codec().spec().hop);
+        let all = self.codes.frames().saturating_mul(hop);
+        self.codes.source_samples().unwrap_or(all).min(all)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.samples() as f64 / f64::from(self.codec().spec().sample_rate)
+    }
+
+    /// Writes the sound a tile at a time, and returns how many samples were clipped.
+    fn write(
+        &self,
+        mut out: impl Write,
+        shown: &mut FileProgress<'_>,
+        drawing: &mut Option<Drawing>,
+    ) -> Result<u64, Halt> {
+        let spec = self.codec().spec();
+        let format = PcmFormat {
+            sample: sample(self.args.bits),
+            rate: spec.sample_rate,
+            channels: spec.channels,
+        };
+        if !self.args.raw {
+            out.write_all(&format.header(Some(self.samples())))?;
+        }
+        let mut writer = PcmWriter::new(out, format, Some(self.samples()));
+        let mut decoder = self.codec().decoder(&options(self.args));
+        let superframes = self.codes.superframes();
+        let step = TILE_FRAMES.div_ceil(u64::from(self.codes.align()).max(1));
+        let about = |error: percept::Error| Halt::Fault(CliError::from(error).about(self.label));
+        let mut pcm = Vec::new();
+        for first in (0..superframes).step_by(step as usize) {
+            let tile = self.codes.slice(first..(first + step).min(superframes));
+            let tile = tile.map_err(|error| about(CodecError::from(error).into()))?;
+            if let Some(drawing) = drawing {
+                drawing.codes(&tile);
+            }
+            decoder.push(&tile, &mut pcm).map_err(about)?;
+            self.hand_out(&mut writer, &pcm, drawing)?;
+            pcm.clear();
+            shown.advance(writer.written() as f64 / f64::from(spec.sample_rate));
+        }
+        decoder.finish(&mut pcm).map_err(about)?;
+        self.hand_out(&mut writer, &pcm, drawing)?;
+        // Some decoders give a few samples less than their frames are long.
+        let missing = (self.samples() - writer.written()) as usize * usize::from(spec.channels);
+        self.hand_out(&mut writer, &vec![0.0; missing], drawing)?;
+        writer.flush()?;
+        Ok(writer.clipped())
+    }
+
+    fn hand_out<W: Write>(
+        &self,
+        writer: &mut PcmWriter<W>,
+        pcm: &[f32],
+        drawing: &mut Option<Drawing>,
+    ) -> Result<(), Halt> {
+        let channels = u64::from(self.codec().spec().channels);
+        let left = (self.samples() - writer.written()) * channels;
+        let kept = &pcm[..pcm.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+        if let Some(drawing) = drawing {
+            drawing.decoded(kept);
+        }
+        Ok(writer.write(kept)?)
+    }
+}
+
+pub(super) fn sample(bits: Bits) -> Sample {
+    match bits {
+        Bits::Float => Sample::F32,
+        Bits::Integer => Sample::S16,
+    }
+}
+
+pub(super) fn options(args: &DecodeArgs) -> DecodeOptions {
+    DecodeOptions {
+        noise: args.noise.clone(),
+        ..DecodeOptions::default()
+    }
+}
