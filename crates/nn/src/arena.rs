@@ -1,31 +1,177 @@
-//! Buffers that every thread keeps from one call to the next.
+//! Buffers that are kept from one call to the next.
+//!
+//! Work that threads share is cut into *lanes*, always in the same way, and each lane has an arena of its own: whichever
+//! thread takes a lane finds the buffers that this lane needed before. What is no part of a lane, on any thread, shares one
+//! arena more.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use percept_kernels::QuantizedRows;
 
-/// Buffers that a thread keeps; more than any layer holds at once.
+/// Buffers that an arena keeps, more than any layer holds at once; and lanes that are kept for each thread.
 const KEPT: usize = 16;
-/// Floats that a thread keeps, 32 MiB: the buffers of half a minute of audio in one piece.
+/// Floats that are kept for each thread of the pool, 32 MiB: the buffers of half a minute of audio in one piece.
 const KEPT_FLOATS: usize = 8 << 20;
 /// Floats of a cache line.
 const LINE: usize = 16;
 
 thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
-    static QUANTIZED: RefCell<Vec<QuantizedRows>> = const { RefCell::new(Vec::new()) };
+    /// The lane that this thread is in.
+    static CURRENT: RefCell<Option<Lane>> = const { RefCell::new(None) };
 }
 
-/// `len` floats that hold anything; given back to the thread when dropped.
-pub(crate) fn buffer(len: usize) -> Buffer {
-    let values = BUFFERS.with_borrow_mut(|kept| {
-        // The smallest that is large enough, or else the largest, which grows.
-        let fits = |v: &Vec<f32>| (v.len() < len + LINE, v.len().abs_diff(len + LINE));
-        let best = (0..kept.len()).min_by_key(|&i| fits(&kept[i]));
-        best.map(|i| kept.swap_remove(i))
+static STORE: Mutex<Store> = Mutex::new(Store {
+    shared: Arena::EMPTY,
+    lanes: Vec::new(),
+    floats: 0,
+});
+
+/// What no lane holds.
+struct Store {
+    /// Of the work that is not in lanes.
+    shared: Arena,
+    /// The one that was used last at the end.
+    lanes: Vec<Lane>,
+    /// Floats of all of them.
+    floats: usize,
+}
+
+/// Which lane of which lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LanePath(u64);
+
+struct Lane {
+    path: LanePath,
+    arena: Arena,
+}
+
+struct Arena {
+    buffers: Vec<Vec<f32>>,
+    quantized: Vec<QuantizedRows>,
+}
+
+impl LanePath {
+    /// The lane that this thread is in.
+    pub(crate) fn current() -> Self {
+        CURRENT.with_borrow(|lane| lane.as_ref().map_or(LanePath::default(), |lane| lane.path))
+    }
+
+    /// Calls `work` in lane `n` of those of this path.
+    pub(crate) fn enter<R>(self, n: usize, work: impl FnOnce() -> R) -> R {
+        /// Leaves the lane for the one that the thread was in, if any.
+        struct Leave(Option<Lane>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                if let Some(lane) = CURRENT.replace(self.0.take()) {
+                    store().put(lane);
+                }
+            }
+        }
+        let lane = store().lane(LanePath(self.0 << 16 | (n as u64 + 1)));
+        let _leave = Leave(CURRENT.replace(Some(lane)));
+        work()
+    }
+}
+
+fn store() -> MutexGuard<'static, Store> {
+    STORE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    fn lane(&mut self, path: LanePath) -> Lane {
+        match self.lanes.iter().rposition(|lane| lane.path == path) {
+            Some(at) => self.take_lane(at),
+            None => Lane {
+                path,
+                arena: Arena::EMPTY,
+            },
+        }
+    }
+
+    fn take_lane(&mut self, at: usize) -> Lane {
+        let lane = self.lanes.remove(at);
+        self.floats -= lane.arena.floats();
+        lane
+    }
+
+    fn put(&mut self, lane: Lane) {
+        let floats = lane.arena.floats();
+        if self.lanes.len() >= KEPT * rayon::current_num_threads() {
+            self.take_lane(0);
+        }
+        if self.has_room(floats) {
+            self.floats += floats;
+            self.lanes.push(lane);
+        }
+    }
+
+    /// Whether so many floats may be kept, at the cost of the lanes that were not used for longest.
+    fn has_room(&mut self, floats: usize) -> bool {
+        let limit = KEPT_FLOATS * rayon::current_num_threads();
+        while self.floats + floats > limit && !self.lanes.is_empty() {
+            self.take_lane(0);
+        }
+        self.floats + floats <= limit
+    }
+}
+
+impl Arena {
+    const EMPTY: Arena = Arena {
+        buffers: Vec::new(),
+        quantized: Vec::new(),
+    };
+
+    fn floats(&self) -> usize {
+        self.buffers.iter().map(Vec::len).sum()
+    }
+
+    /// The buffer with the smallest key, or an empty one.
+    fn take<K: Ord>(&mut self, key: impl Fn(&Vec<f32>) -> K) -> Vec<f32> {
+        let best = (0..self.buffers.len()).min_by_key(|&i| key(&self.buffers[i]));
+        best.map(|i| self.buffers.swap_remove(i))
+            .unwrap_or_default()
+    }
+}
+
+/// Takes a buffer from the arena of this thread's lane; see [`Arena::take`].
+fn take<K: Ord>(key: impl Fn(&Vec<f32>) -> K) -> Vec<f32> {
+    CURRENT.with_borrow_mut(|lane| match lane {
+        Some(lane) => lane.arena.take(key),
+        None => {
+            let mut store = store();
+            let buffer = store.shared.take(key);
+            store.floats -= buffer.len();
+            buffer
+        }
+    })
+}
+
+fn give_back(buffer: Vec<f32>) {
+    CURRENT.with_borrow_mut(|lane| match lane {
+        Some(Lane { arena, .. }) => {
+            let fits = arena.floats() + buffer.len() <= KEPT_FLOATS;
+            if fits && arena.buffers.len() < KEPT {
+                arena.buffers.push(buffer);
+            }
+        }
+        None => {
+            let mut store = store();
+            let fits = store.shared.buffers.len() < KEPT * rayon::current_num_threads();
+            if fits && store.has_room(buffer.len()) {
+                store.floats += buffer.len();
+                store.shared.buffers.push(buffer);
+            }
+        }
     });
-    let mut values = values.unwrap_or_default();
+}
+
+/// `len` floats that hold anything; given back to the arena when dropped.
+pub(crate) fn buffer(len: usize) -> Buffer {
+    // The smallest that is large enough, or else the largest, which grows.
+    let mut values = take(|v| (v.len() < len + LINE, v.len().abs_diff(len + LINE)));
     if values.len() < len + LINE {
         // Not `resize`, which would copy what is there.
         values = vec![0.0; len + LINE];
@@ -62,38 +208,34 @@ impl DerefMut for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        // A thread that is ending has no arena any more.
-        let _ = BUFFERS.try_with(|kept| {
-            let mut kept = kept.borrow_mut();
-            let floats: usize = kept.iter().map(Vec::len).sum();
-            if kept.len() < KEPT && floats + values.len() <= KEPT_FLOATS {
-                kept.push(values);
-            }
-        });
+        give_back(std::mem::take(&mut self.values));
     }
 }
 
-/// Calls `work` with a row buffer of this thread. Calls may be nested.
+/// Calls `work` with a row buffer of the arena. Calls may be nested.
 pub(crate) fn with_quantized<R>(work: impl FnOnce(&mut QuantizedRows) -> R) -> R {
-    let mut rows = QUANTIZED.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let rows = CURRENT.with_borrow_mut(|lane| match lane {
+        Some(lane) => lane.arena.quantized.pop(),
+        None => store().shared.quantized.pop(),
+    });
+    let mut rows = rows.unwrap_or_default();
     let result = work(&mut rows);
-    QUANTIZED.with_borrow_mut(|kept| {
-        if kept.len() < KEPT {
-            kept.push(rows);
+    CURRENT.with_borrow_mut(|lane| match lane {
+        Some(lane) => lane.arena.quantized.push(rows),
+        None => {
+            let kept = &mut store().shared.quantized;
+            if kept.len() < KEPT {
+                kept.push(rows);
+            }
         }
     });
     result
 }
 
-/// Calls `work` with scratch memory of this thread, which it may let grow. Calls may be nested.
+/// Calls `work` with scratch memory of the arena, which it may let grow. Calls may be nested.
 pub(crate) fn with_scratch<R>(work: impl FnOnce(&mut Vec<f32>) -> R) -> R {
-    let largest = BUFFERS.with_borrow_mut(|kept| {
-        let largest = (0..kept.len()).max_by_key(|&i| kept[i].len());
-        largest.map(|i| kept.swap_remove(i))
-    });
     let mut scratch = Buffer {
-        values: largest.unwrap_or_default(),
+        values: take(|v| Reverse(v.len())),
         first: 0,
         len: 0,
     };
@@ -104,17 +246,32 @@ pub(crate) fn with_scratch<R>(work: impl FnOnce(&mut Vec<f32>) -> R) -> R {
 mod tests {
     use super::*;
 
+    /// A path that no other test and no layer has.
+    const PATH: LanePath = LanePath(0xffff);
+
     #[test]
     fn a_buffer_comes_back_and_the_best_fit_is_taken() {
-        std::thread::spawn(|| {
+        PATH.enter(0, || {
             let (small, large) = (buffer(10), buffer(1000));
             let (at_small, at_large) = (small.as_ptr(), large.as_ptr());
             drop((small, large));
             let again = buffer(8);
             assert_eq!((again.as_ptr(), again.len()), (at_small, 8));
             assert_eq!(buffer(11).as_ptr(), at_large);
-        })
-        .join()
-        .expect("no panic");
+        });
+    }
+
+    #[test]
+    fn a_lane_finds_its_buffers_on_every_thread() {
+        let at = || PATH.enter(1, || buffer(10).as_ptr() as usize);
+        let first = at();
+        PATH.enter(2, || {
+            assert_ne!(buffer(10).as_ptr() as usize, first);
+            let nested = LanePath::current();
+            assert_ne!(nested.enter(1, || buffer(10).as_ptr() as usize), first);
+            assert_eq!(LanePath::current(), nested);
+        });
+        let elsewhere = std::thread::spawn(at).join().expect("no panic");
+        assert_eq!(elsewhere, first);
     }
 }

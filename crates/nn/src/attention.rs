@@ -9,9 +9,9 @@ use rayon::prelude::*;
 
 use crate::arena::{Buffer, buffer, with_scratch};
 use crate::linear::{load_bias, load_weights};
-use crate::memory::AttentionStream;
+use crate::memory::{AttentionStream, FrameSpan};
 use crate::positions::{ProjectedPositions, Table};
-use crate::tiles::{for_each_item, for_each_tile};
+use crate::tiles::{Spare, for_each_chunk, for_each_item, for_each_tile, lanes, share};
 use crate::{AttentionMask, Bias, Items, LayerNorm, Linear, Loader, RelativePositions};
 
 /// Sizes of an attention module.
@@ -139,40 +139,39 @@ impl RelPosAttention {
                 continue;
             }
             let qkv = &qkv[item.start * 3 * width..item.end * 3 * width];
-            by_head[item.start * width..item.end * width]
-                .par_chunks_mut(frames * head_width)
-                .enumerate()
-                .for_each(|(head, context)| {
-                    // A query's own position is at `back`; none of the item's is further than its length.
-                    let first = positions.back.saturating_sub(frames - 1);
-                    let count = (positions.back + frames).min(positions.rows) - first;
-                    let table = positions.head((head, head_width), (first, count));
-                    let channels = head * head_width..(head + 1) * head_width;
-                    let mut keys = buffer(Padded::layout(head_width, frames).0);
-                    let (len, value_stride) = Padded::layout(frames, head_width);
-                    let mut values = buffer(len);
-                    let (_, key_stride) = Padded::layout(head_width, frames);
-                    let rows = (qkv, width, channels.start);
-                    take_keys(rows, head_width, (&mut keys, key_stride, 0));
-                    take_values(rows, head_width, (&mut values, value_stride, 0));
-                    let positions_back = positions.back - first;
-                    self.head(
-                        qkv,
-                        channels,
-                        Padded::new(&keys, head_width, frames),
-                        Padded::new(&values, frames, head_width),
-                        Padded::new(&table, head_width, count),
-                    )
-                    .attend(context, |i| {
-                        let keys = mask.visible(i, frames);
-                        // Positions run from `back` downwards: key `j` of query `i` is at `back - i + j`.
-                        let first_position = positions_back + keys.start - i;
-                        Visible {
-                            keys,
-                            first_position,
-                        }
-                    });
+            let by_head = &mut by_head[item.start * width..item.end * width];
+            let head_lanes = lanes(heads, 1, Spare::None);
+            for_each_chunk(by_head, frames * head_width, head_lanes, |head, context| {
+                // A query's own position is at `back`; none of the item's is further than its length.
+                let first = positions.back.saturating_sub(frames - 1);
+                let count = (positions.back + frames).min(positions.rows) - first;
+                let table = positions.head((head, head_width), (first, count));
+                let channels = head * head_width..(head + 1) * head_width;
+                let mut keys = buffer(Padded::layout(head_width, frames).0);
+                let (len, value_stride) = Padded::layout(frames, head_width);
+                let mut values = buffer(len);
+                let (_, key_stride) = Padded::layout(head_width, frames);
+                let rows = (qkv, width, channels.start);
+                take_keys(rows, head_width, (&mut keys, key_stride, 0));
+                take_values(rows, head_width, (&mut values, value_stride, 0));
+                let positions_back = positions.back - first;
+                self.head(
+                    qkv,
+                    channels,
+                    Padded::new(&keys, head_width, frames),
+                    Padded::new(&values, frames, head_width),
+                    Padded::new(&table, head_width, count),
+                )
+                .attend(context, head_lanes, |i| {
+                    let keys = mask.visible(i, frames);
+                    // Positions run from `back` downwards: key `j` of query `i` is at `back - i + j`.
+                    let first_position = positions_back + keys.start - i;
+                    Visible {
+                        keys,
+                        first_position,
+                    }
                 });
+            });
         }
         self.add_output(x, items, &by_head);
     }
@@ -187,65 +186,86 @@ impl RelPosAttention {
         part: impl for<'s> Fn(&'s mut S) -> AttentionStream<'s> + Sync,
     ) {
         assert_eq!(items.count(), streams.len(), "one item a stream");
-        let AttentionShape { width, heads } = self.shape;
-        let head_width = width / heads;
+        let width = self.shape.width;
         let qkv = self.queries_keys_values(x);
         let mut by_head = buffer(x.len());
+        let item_lanes = lanes(items.count(), 1, Spare::Double);
+        let by_item = (&mut by_head[..], width);
         for_each_item(
             items,
             streams,
-            (&mut by_head, width),
+            by_item,
+            item_lanes,
             &|item, stream, context| {
                 let qkv = &qkv[item.start * 3 * width..item.end * 3 * width];
-                let AttentionStream {
-                    memory,
-                    span,
-                    mask,
-                    positions,
-                } = part(stream);
-                let capacity = memory.capacity;
-                let (key_len, key_stride) = Padded::layout(head_width, capacity);
-                let (value_len, value_stride) = Padded::layout(capacity, head_width);
-                memory
-                    .keys
-                    .par_chunks_mut(key_len)
-                    .zip(memory.values.par_chunks_mut(value_len))
-                    .zip(context.par_chunks_mut(item.len() * head_width))
-                    .enumerate()
-                    .with_min_len(heads.div_ceil(rayon::current_num_threads()))
-                    .for_each(|(head, ((keys, values), context))| {
-                        let channels = head * head_width..(head + 1) * head_width;
-                        if let Some(kept) = &span.moved {
-                            for row in keys.chunks_mut(key_stride).take(head_width) {
-                                row.copy_within(kept.clone(), 0);
-                            }
-                            let rows = kept.start * value_stride..kept.end * value_stride;
-                            values.copy_within(rows, 0);
-                        }
-                        let rows = (qkv, width, channels.start);
-                        take_keys(rows, head_width, (keys, key_stride, span.column));
-                        take_values(rows, head_width, (values, value_stride, span.column));
-                        self.head(
-                            qkv,
-                            channels,
-                            Padded::new(keys, head_width, capacity),
-                            Padded::new(values, capacity, head_width),
-                            positions.head(head, head_width),
-                        )
-                        .attend(context, |i| {
-                            let query = span.first_frame + i;
-                            let seen = mask.visible(query, span.first_frame + span.frames);
-                            // Column `span.column` holds frame `span.first_frame`.
-                            let column = |frame: usize| frame + span.column - span.first_frame;
-                            Visible {
-                                keys: column(seen.start)..column(seen.end),
-                                first_position: positions.back + seen.start - query,
-                            }
-                        });
-                    });
+                self.attend_stream(qkv, part(stream), context, item_lanes);
             },
         );
         self.add_output(x, items, &by_head);
+    }
+
+    /// The heads of one stream, `[heads, frames, head width]`, while threads already share `outer_lanes`.
+    fn attend_stream(
+        &self,
+        qkv: &[f32],
+        stream: AttentionStream<'_>,
+        context: &mut [f32],
+        outer_lanes: usize,
+    ) {
+        let AttentionShape { width, heads } = self.shape;
+        let head_width = width / heads;
+        let capacity = stream.memory.capacity;
+        let (key_len, key_stride) = Padded::layout(head_width, capacity);
+        let (value_len, value_stride) = Padded::layout(capacity, head_width);
+        let context_len = context.len() / heads;
+        let lanes = lanes(heads, outer_lanes, Spare::None);
+        let AttentionStream {
+            memory,
+            span,
+            mask,
+            positions,
+        } = stream;
+        share(
+            (
+                heads,
+                (&mut memory.keys[..], &mut memory.values[..], context),
+            ),
+            lanes,
+            &|(keys, values, context), _, n| {
+                let (keys, more_keys) = keys.split_at_mut(n * key_len);
+                let (values, more_values) = values.split_at_mut(n * value_len);
+                let (context, more_context) = context.split_at_mut(n * context_len);
+                let more = (more_keys, more_values, more_context);
+                ((keys, values, context), more)
+            },
+            &|heads, (keys, values, context)| {
+                let keys = keys.chunks_mut(key_len);
+                let memories = keys.zip(values.chunks_mut(value_len));
+                let contexts = context.chunks_mut(context_len);
+                for ((head, (keys, values)), context) in heads.zip(memories).zip(contexts) {
+                    let channels = head * head_width..(head + 1) * head_width;
+                    let rows = (qkv, width, channels.clone());
+                    remember(span, rows, (keys, key_stride), (values, value_stride));
+                    self.head(
+                        qkv,
+                        channels,
+                        Padded::new(keys, head_width, capacity),
+                        Padded::new(values, capacity, head_width),
+                        positions.head(head, head_width),
+                    )
+                    .attend(context, outer_lanes * lanes, |i| {
+                        let query = span.first_frame + i;
+                        let seen = mask.visible(query, span.first_frame + span.frames);
+                        // Column `span.column` holds frame `span.first_frame`.
+                        let column = |frame: usize| frame + span.column - span.first_frame;
+                        Visible {
+                            keys: column(seen.start)..column(seen.end),
+                            first_position: positions.back + seen.start - query,
+                        }
+                    });
+                }
+            },
+        );
     }
 
     fn head<'a>(
@@ -302,31 +322,35 @@ impl RelPosAttention {
 }
 
 impl Head<'_> {
-    /// `context` `[frames, head width]`; `visible(i)` is what query `i` sees.
-    fn attend(&self, context: &mut [f32], visible: impl Fn(usize) -> Visible + Sync) {
+    /// `context` `[frames, head width]`; `visible(i)` is what query `i` sees. Threads already share `outer_lanes`.
+    fn attend(
+        &self,
+        context: &mut [f32],
+        outer_lanes: usize,
+        visible: impl Fn(usize) -> Visible + Sync,
+    ) {
         let head_width = self.channels.len();
-        context
-            .par_chunks_mut(MAX_QUERIES * head_width)
-            .enumerate()
-            .for_each(|(block, context)| {
-                let first = block * MAX_QUERIES;
-                let queries = first..first + context.len() / head_width;
-                let last = queries.end - 1;
-                let seen: [Visible; MAX_QUERIES] =
-                    std::array::from_fn(|n| visible((first + n).min(last)));
-                let (mut with_u, mut with_v) = (buffer(context.len()), buffer(context.len()));
-                self.biased_queries(&queries, self.bias_u, &mut with_u);
-                self.biased_queries(&queries, self.bias_v, &mut with_v);
-                let block = HeadBlock {
-                    with_u: &with_u,
-                    with_v: &with_v,
-                    keys: self.keys,
-                    positions: self.positions,
-                    values: self.values,
-                    visible: &seen[..queries.len()],
-                };
-                with_scratch(|scratch| relative_attention(&block, scratch, context));
-            });
+        let len = MAX_QUERIES * head_width;
+        let lanes = lanes(context.len().div_ceil(len), outer_lanes, Spare::Double);
+        for_each_chunk(context, len, lanes, |block, context| {
+            let first = block * MAX_QUERIES;
+            let queries = first..first + context.len() / head_width;
+            let last = queries.end - 1;
+            let seen: [Visible; MAX_QUERIES] =
+                std::array::from_fn(|n| visible((first + n).min(last)));
+            let (mut with_u, mut with_v) = (buffer(context.len()), buffer(context.len()));
+            self.biased_queries(&queries, self.bias_u, &mut with_u);
+            self.biased_queries(&queries, self.bias_v, &mut with_v);
+            let block = HeadBlock {
+                with_u: &with_u,
+                with_v: &with_v,
+                keys: self.keys,
+                positions: self.positions,
+                values: self.values,
+                visible: &seen[..queries.len()],
+            };
+            with_scratch(|scratch| relative_attention(&block, scratch, context));
+        });
     }
 
     /// `(query + bias) / √(head width)`.
@@ -339,6 +363,26 @@ impl Head<'_> {
             }
         }
     }
+}
+
+/// Makes place in a head's memory as `span` says, and takes the keys and values of the new frames out of `qkv`.
+fn remember(
+    span: &FrameSpan,
+    (qkv, width, channels): (&[f32], usize, Range<usize>),
+    (keys, key_stride): (&mut [f32], usize),
+    (values, value_stride): (&mut [f32], usize),
+) {
+    let head_width = channels.len();
+    if let Some(kept) = &span.moved {
+        for row in keys.chunks_mut(key_stride).take(head_width) {
+            row.copy_within(kept.clone(), 0);
+        }
+        let rows = kept.start * value_stride..kept.end * value_stride;
+        values.copy_within(rows, 0);
+    }
+    let rows = (qkv, width, channels.start);
+    take_keys(rows, head_width, (keys, key_stride, span.column));
+    take_values(rows, head_width, (values, value_stride, span.column));
 }
 
 /// The transpose of `[rows, width]`.

@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use percept_kernels::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, relu};
 use percept_weights::WeightsError;
-use rayon::prelude::*;
 
 use crate::arena::{Buffer, buffer};
 use crate::linear::{load_bias, load_weights};
-use crate::tiles::for_each_tile;
+use crate::tiles::{Spare, for_each_chunk, for_each_tile, lanes};
 use crate::{Bias, Items, Linear, Loader};
 
 /// Output frames per tile. The widest intermediate of a tile is `8 · TILE_FRAMES / 2` rows.
@@ -158,9 +157,13 @@ impl Subsampling {
         for (group, out) in out.chunks_mut(GROUP_FRAMES * width).enumerate() {
             let first = group * GROUP_FRAMES;
             let mut flat = buffer(out.len() / width * inputs);
-            flat.par_chunks_mut(TILE_FRAMES * inputs)
-                .enumerate()
-                .for_each(|(tile, mut flat)| {
+            let tiles = (out.len() / width).div_ceil(TILE_FRAMES);
+            let tile_lanes = lanes(tiles, 1, Spare::None);
+            for_each_chunk(
+                &mut flat,
+                TILE_FRAMES * inputs,
+                tile_lanes,
+                |tile, mut flat| {
                     let start = first + tile * TILE_FRAMES;
                     for (item, part) in items.parts(start..start + flat.len() / inputs) {
                         let (now, later) = flat.split_at_mut(part.len() * inputs);
@@ -169,7 +172,8 @@ impl Subsampling {
                         self.tile(&window, frames, now);
                         flat = later;
                     }
-                });
+                },
+            );
             for_each_tile(out, width, |row, tile| {
                 let rows = tile.len() / width;
                 self.out
