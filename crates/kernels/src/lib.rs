@@ -30,6 +30,7 @@ pub mod reference;
 #[cfg(test)]
 mod signal;
 mod span;
+mod transpose;
 
 pub use activation::{elu, elu_in_place, gelu, snake, snake_in_place};
 pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
@@ -46,3 +47,4 @@ pub use int8::{
 pub use isa::instruction_sets;
 pub use norm::{layer_norm, softmax};
 pub use project::{project_few, scaled_dot_attention};
+pub use transpose::{Strided, transpose};

@@ -275,4 +275,10 @@ pub fn scaled_dot_attention(
         }
     }
     out
+/// The transpose of `x` `[rows, columns]`.
+pub fn transpose(x: &[f32], columns: usize) -> Vec<f32> {
+    let rows = x.len() / columns;
+    (0..x.len())
+        .map(|i| x[i % rows * columns + i / rows])
+        .collect()
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use half::bf16;
-use percept_kernels::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
+use percept_kernels::{
+    HeadBlock, MAX_QUERIES, Padded, Strided, Visible, relative_attention, transpose,
+};
 use percept_weights::WeightsError;
 use rayon::prelude::*;
 
@@ -402,20 +404,16 @@ fn take_keys(
     head_width: usize,
     (out, stride, column): (&mut [f32], usize, usize),
 ) {
-    /// Rows and columns of a block that fits the first-level cache both ways.
-    const BLOCK: usize = 16;
     let count = qkv.len() / (3 * width);
-    let first = width + channel;
-    for row in (0..count).step_by(BLOCK) {
-        for block in (0..head_width).step_by(BLOCK) {
-            for c in block..(block + BLOCK).min(head_width) {
-                let out = &mut out[c * stride + column + row..][..BLOCK.min(count - row)];
-                for (r, out) in out.iter_mut().enumerate() {
-                    *out = qkv[(row + r) * 3 * width + first + c];
-                }
-            }
-        }
-    }
+    let rows = Strided {
+        data: qkv.get(width + channel..).unwrap_or_default(),
+        stride: 3 * width,
+    };
+    let columns = Strided {
+        data: &mut out[column..],
+        stride,
+    };
+    transpose(rows, (count, head_width), columns);
 }
 
 /// The values of one head, likewise, into the rows from `row` on of `[frames, stride]`.
