@@ -231,6 +231,18 @@ pub enum WeightsError {
         /// What can be used: "floating-point numbers" or "integers".
         expected: &'static str,
     },
+    /// A tensor has a value that is no finite number: with it the model would say nothing, or nonsense.
+    #[error("{file}: value {index} of tensor `{name}` is {value}, not a finite number; fetch the checkpoint again, or export it anew from a healthy one", file = file.display())]
+    NotFinite {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The value.
+        value: f32,
+        /// Where it is, in row-major order.
+        index: usize,
+    },
     /// The values given for a tensor do not fill its shape.
     #[error("{file}: tensor `{name}` of shape {shape:?} was given {values} values", file = file.display())]
     Length {
@@ -322,6 +334,7 @@ impl WeightsError {
             WeightsError::Missing { .. } => "missing-tensor",
             WeightsError::Shape { .. } => "tensor-shape",
             WeightsError::Dtype { .. } => "tensor-dtype",
+            WeightsError::NotFinite { .. } => "tensor-not-finite",
             WeightsError::Length { .. } => "tensor-length",
             WeightsError::PieceId { .. } => "piece-id",
             WeightsError::NoVocabulary { .. } => "no-vocabulary",

@@ -175,14 +175,24 @@ impl Tensors {
     /// The values of a floating-point tensor in row-major order, as `f32`.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`], [`WeightsError::Shape`], and [`WeightsError::Dtype`] unless the tensor is stored as
-    /// f16, bf16, f32 or f64.
+    /// [`WeightsError::Missing`], [`WeightsError::Shape`], [`WeightsError::Dtype`] unless the tensor is stored as f16,
+    /// bf16, f32 or f64, and [`WeightsError::NotFinite`] where a value is NaN or infinite.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let stored = self.get(name, shape)?;
         let values = dtype::to_f32(stored.dtype, &stored.contiguous());
         // Loading a model would otherwise hold its weights twice: as pages of the file and as values.
         stored.data.release();
-        values.ok_or_else(|| self.wrong_dtype(name, stored.dtype, "floating-point numbers"))
+        let values =
+            values.ok_or_else(|| self.wrong_dtype(name, stored.dtype, "floating-point numbers"))?;
+        match first_not_finite(&values) {
+            None => Ok(values),
+            Some(index) => Err(WeightsError::NotFinite {
+                file: self.path.clone(),
+                name: name.into(),
+                value: values[index],
+                index,
+            }),
+        }
     }
 
     /// The values of an integer tensor in row-major order, as `i64`.
@@ -256,6 +266,17 @@ impl Tensors {
     }
 }
 
+/// The index of the first value that is NaN or infinite.
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    /// Values that are looked at without a branch.
+    const BLOCK: usize = 256;
+    let is_bad = |block: &[f32]| block.iter().fold(false, |bad, v| bad | !v.is_finite());
+    let block = values.chunks(BLOCK).position(is_bad)?;
+    let first = block * BLOCK;
+    let within = values[first..].iter().position(|v| !v.is_finite())?;
+    Some(first + within)
+}
+
 impl std::fmt::Debug for Tensors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tensors")
@@ -314,6 +335,33 @@ mod tests {
         );
         assert_eq!(t.i64("a.bias", &[2]).unwrap_err().code(), "tensor-dtype");
         assert_eq!((t.parameters(), t.total_bytes(), t.len()), (8, 32, 2));
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_refused_and_named() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, 255, 256, 599] {
+                let mut values = vec![1.0; 600];
+                values[at] = bad;
+                let t = Tensors::from_f32("mem", [("a", vec![600], values)]).unwrap();
+                let refused = t.f32("a", &[600]).unwrap_err();
+                assert_eq!(refused.code(), "tensor-not-finite");
+                let said = format!("mem: value {at} of tensor `a` is {bad}, not a finite number");
+                assert!(refused.to_string().starts_with(&said), "{refused}");
+            }
+        }
+        let half = f16_tensor(half::f16::INFINITY);
+        assert_eq!(half.f32("a", &[1]).unwrap_err().code(), "tensor-not-finite");
+    }
+
+    fn f16_tensor(value: half::f16) -> Tensors {
+        let stored = Stored {
+            dtype: Dtype::F16,
+            shape: vec![1],
+            data: View::of_vec(value.to_le_bytes().to_vec()),
+            order: Order::Contiguous,
+        };
+        Tensors::new(Path::new("mem"), [("a".to_owned(), stored)].into())
     }
 
     #[test]

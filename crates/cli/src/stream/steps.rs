@@ -30,38 +30,69 @@ impl Step {
         !self.tokens.is_empty() || !self.text.is_empty()
     }
 
-    /// The frames from the first to the last committed token, that one included.
-    pub(crate) fn frames(&self) -> Range<u64> {
-        let start = self
-            .tokens
-            .first()
-            .map_or(self.heard_until, |token| token.frame);
-        start..self.heard_until.max(start)
+    /// What was committed between endpoints; the last part is what follows the last of them.
+    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
+        let mut parts = Vec::with_capacity(self.endpoints.len() + 1);
+        let mut first = 0;
+        for endpoint in self.endpoints.iter().map(Some).chain([None]) {
+            let end = match endpoint {
+                Some(at) => self.tokens.partition_point(|token| token.frame < at.frame),
+                None => self.tokens.len(),
+            };
+            let tokens = first..end.max(first);
+            let text_end = |tokens: usize| tokens.checked_sub(1).map_or(0, |last| self.ends[last]);
+            let text = match endpoint {
+                Some(_) => text_end(tokens.start)..text_end(tokens.end),
+                None => text_end(tokens.start)..self.text.len(),
+            };
+            first = tokens.end;
+            let tokens = &self.tokens[tokens];
+            let heard_until = match endpoint {
+                Some(_) => tokens.iter().map(end_frame).max().unwrap_or(0),
+                None => self.heard_until,
+            };
+            let start = tokens.first().map_or(heard_until, |token| token.frame);
+            parts.push(Part {
+                text: &self.text[text],
+                tokens,
+                frames: start..heard_until.max(start),
+                endpoint,
+            });
+        }
+        parts
     }
 
-    /// The text between endpoints; its last piece is that after the last of them.
+    /// The text of each part.
     pub(crate) fn utterances(&self) -> Vec<&str> {
-        let mut start = 0;
-        let mut pieces = Vec::with_capacity(self.endpoints.len() + 1);
-        for endpoint in &self.endpoints {
-            let tokens = self
-                .tokens
-                .partition_point(|token| token.frame < endpoint.frame);
-            let end = tokens
-                .checked_sub(1)
-                .map_or(0, |last| self.ends[last])
-                .max(start);
-            pieces.push(&self.text[start..end]);
-            start = end;
-        }
-        pieces.push(&self.text[start..]);
-        pieces
+        self.parts().iter().map(|part| part.text).collect()
     }
 
     fn is_empty(&self) -> bool {
         let is_quiet = self.endpoints.is_empty() && self.gaps.is_empty() && !self.is_over;
         is_quiet && !self.commits() && self.volatile.is_none()
     }
+}
+
+/// What a step committed up to an endpoint, or behind the last one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Part<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) tokens: &'a [EmittedToken],
+    /// From the first to the last token, that one included.
+    pub(crate) frames: Range<u64>,
+    /// What ends it.
+    pub(crate) endpoint: Option<&'a Endpoint>,
+}
+
+impl Part<'_> {
+    /// Whether anything became certain.
+    pub(crate) fn commits(&self) -> bool {
+        !self.tokens.is_empty() || !self.text.is_empty()
+    }
+}
+
+fn end_frame(token: &EmittedToken) -> u64 {
+    token.frame.saturating_add(u64::from(token.duration))
 }
 
 /// Turns the events of one stream into text, step by step.
@@ -91,8 +122,7 @@ impl StepReader {
                 self.detokenizer.push(role, &mut self.open.text);
                 self.open.ends.push(self.open.text.len());
                 self.open.tokens.push(token);
-                let end = token.frame.saturating_add(u64::from(token.duration));
-                self.open.heard_until = self.open.heard_until.max(end);
+                self.open.heard_until = self.open.heard_until.max(end_frame(&token));
             }
             StreamEvent::Tail => {
                 self.ahead = self.detokenizer.clone();
@@ -192,8 +222,9 @@ pub(super) mod tests {
         let tails: Vec<_> = steps.iter().map(|step| step.volatile.as_deref()).collect();
         assert_eq!(tails, [Some("so"), Some(" its"), Some("é"), Some(""), None]);
         assert_eq!(reader.transcript(), texts.concat());
-        assert_eq!((steps[1].frames(), steps[2].frames()), (0..2, 4..8));
-        assert_eq!(steps[4].frames(), 8..8, "the end of a text without a token");
+        let frames = |step: &Step| step.parts()[0].frames.clone();
+        assert_eq!((frames(&steps[1]), frames(&steps[2])), (0..2, 4..8));
+        assert_eq!(frames(&steps[4]), 8..8, "the end of a text without a token");
         assert!(steps[4].is_over && steps[4].commits());
     }
 

@@ -3,7 +3,7 @@
 use percept::{Aggregate, Endpoint, Token, TranscriptContext, Vocabulary};
 use serde::Serialize;
 
-use super::steps::Step;
+use super::steps::{Part, Step};
 
 /// Writes the steps of one or several streams in one format.
 pub(crate) trait Writer {
@@ -85,7 +85,7 @@ impl<'a> JsonLines<'a> {
         Self { units, names }
     }
 
-    fn commit<'s>(&self, step: &'s Step) -> Event<'s> {
+    fn commit<'s>(&self, part: &Part<'s>) -> Event<'s> {
         let context = TranscriptContext {
             vocabulary: self.units.vocabulary,
             seconds_per_frame: self.units.seconds_per_frame,
@@ -93,12 +93,11 @@ impl<'a> JsonLines<'a> {
             duration: f64::INFINITY,
             aggregate: Aggregate::default(),
         };
-        let tokens = step.tokens.iter().map(|token| Token::new(token, &context));
-        let frames = step.frames();
+        let tokens = part.tokens.iter().map(|token| Token::new(token, &context));
         Event::Commit {
-            text: &step.text,
-            start: self.units.frames(frames.start),
-            end: self.units.frames(frames.end),
+            text: part.text,
+            start: self.units.frames(part.frames.start),
+            end: self.units.frames(part.frames.end),
             tokens: tokens.collect(),
         }
     }
@@ -111,14 +110,19 @@ impl Writer for JsonLines<'_> {
             time: units.frames(endpoint.frame),
             cause: endpoint.cause.name(),
         };
+        let parts = step.parts();
+        // An endpoint that words follow stands before them, the others behind all text.
+        let last = parts.iter().rposition(Part::commits).unwrap_or(0);
         let mut events = Vec::new();
-        events.extend(step.commits().then(|| self.commit(step)));
-        events.extend(
-            step.volatile
-                .as_deref()
-                .map(|text| Event::Volatile { text }),
-        );
-        events.extend(step.endpoints.iter().map(endpoint));
+        for part in &parts[..=last] {
+            events.extend(part.commits().then(|| self.commit(part)));
+            let is_followed = !std::ptr::eq(part, &parts[last]);
+            events.extend(part.endpoint.filter(|_| is_followed).map(endpoint));
+        }
+        let volatile = step.volatile.as_deref();
+        events.extend(volatile.map(|text| Event::Volatile { text }));
+        let rest = parts[last..].iter().filter_map(|part| part.endpoint);
+        events.extend(rest.map(endpoint));
         events.extend(step.gaps.iter().map(|gap| Event::Gap {
             start: units.samples(gap.start),
             end: units.samples(gap.end),
@@ -302,6 +306,50 @@ mod tests {
         let name = r#"{"stream":"\"b\".wav","#;
         let expected: String = JSON.iter().map(|line| format!("{name}{line}\n")).collect();
         assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn a_commit_ends_at_an_endpoint_of_the_same_step() {
+        use StreamEvent::{Commit, Tail, Volatile};
+        let vocabulary = vocabulary();
+        let units = Units {
+            vocabulary: &vocabulary,
+            seconds_per_frame: 0.08,
+            sample_rate: 16_000,
+        };
+        let events = [
+            Commit(token(0, 3)),
+            Commit(token(1, 40)),
+            Commit(token(2, 41)),
+            Tail,
+            Volatile(token(3, 90)),
+            endpoint(10),
+            endpoint(20),
+            endpoint(60),
+            DECIDED,
+        ];
+        let all = written(
+            &mut JsonLines::new(units, None),
+            &events.map(|event| (0, event)),
+        );
+        let lines = all.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let what = line["text"].as_str().map(str::to_owned);
+            let of = |key: &str| line[key].as_f64();
+            (what, of("time").or(of("start")), of("end"))
+        });
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            lines.collect::<Vec<_>>(),
+            [
+                (text("so"), Some(0.24), Some(0.4)),
+                (None, Some(0.8), None),
+                (None, Some(1.6), None),
+                (text(" its"), Some(3.2), Some(3.44)),
+                (text(" goes"), None, None),
+                (None, Some(4.8), None),
+            ]
+        );
     }
 
     #[test]
