@@ -20,16 +20,18 @@ pub(crate) fn contain<T>(
     subject: &str,
     work: impl FnOnce() -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let fact = LATEST
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(latest(subject)))
+}
+
+/// The latest panic, which was met with `subject`.
+pub(crate) fn latest(subject: &str) -> CliError {
+    CliError::Defect {
+        subject: subject.to_owned(),
+        fact: LATEST
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        Err(CliError::Defect {
-            subject: subject.to_owned(),
-            fact,
-        })
-    })
+            .clone(),
+    }
 }
 
 fn describe(info: &PanicHookInfo<'_>) -> String {

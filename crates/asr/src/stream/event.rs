@@ -33,4 +33,6 @@ pub enum StreamEvent {
     },
     /// The stream is over. Nothing follows.
     End,
+    /// The stream cannot go on, because its step panicked: a defect. Nothing follows; what was committed stays.
+    Failed,
 }

@@ -301,6 +301,12 @@ impl Intake {
         }
     }
 
+    /// Takes nothing more.
+    pub(super) fn give_up(&mut self) {
+        self.phase = Phase::Over;
+        self.is_finished = true;
+    }
+
     /// What follows the stretch that the source is through with.
     pub(super) fn go_on(&mut self) -> Onward {
         let Phase::Ending(next) = self.phase else {

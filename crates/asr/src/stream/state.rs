@@ -32,6 +32,9 @@ pub struct StreamState {
     /// Which of the two a step is moving.
     pub(super) pass: Pass,
     pub(super) plan: Option<Plan>,
+    pub(super) progress: Progress,
+    #[cfg(test)]
+    pub(super) panics_at: Option<Progress>,
     tokens: Vec<EmittedToken>,
     tail: Vec<EmittedToken>,
     /// The tail that was told last has tokens.
@@ -74,6 +77,38 @@ pub(super) enum Pass {
     Commit,
     /// Over the right context.
     Preview,
+}
+
+/// How far a step has come with a stream, so that it can be ended where a panic interrupts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// No step is under way.
+    Between,
+    /// The memory is changing; what it was before is gone.
+    Changing,
+    /// The step is planned, and nothing else has changed.
+    Planned,
+    /// Its frames are encoded; the search has not begun.
+    Encoded,
+    /// The search moves; what it was before is in `preview`.
+    Searching,
+    /// The search of what is to be committed has ended.
+    Decided,
+}
+
+/// How a step that was interrupted goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resumption {
+    /// It does not need to.
+    Done,
+    /// From the encoder on.
+    Encode,
+    /// Over the frames that were encoded.
+    Search,
+    /// It tells what is committed, without a tail.
+    Settle,
+    /// It cannot.
+    Lost,
 }
 
 impl SearchState {
@@ -142,6 +177,9 @@ impl StreamState {
             search: parts.search,
             pass: Pass::Commit,
             plan: None,
+            progress: Progress::Between,
+            #[cfg(test)]
+            panics_at: None,
             tokens: Vec::new(),
             tail: Vec::new(),
             has_tail: false,
@@ -294,12 +332,62 @@ impl StreamState {
         }
     }
 
-    /// Plans the next step, if one is due.
+    /// Plans the next step, if one is due; one that was planned already and interrupted stays.
     pub(super) fn plan_step(&mut self) {
-        self.plan = match self.is_ready() {
-            true => self.intake.source.plan(),
-            false => None,
-        };
+        if self.progress == Progress::Planned {
+            return;
+        }
+        self.plan = None;
+        if self.is_ready() {
+            self.reach(Progress::Changing);
+            self.plan = self.intake.source.plan();
+            let is_planned = self.plan.is_some();
+            self.reach(match is_planned {
+                true => Progress::Planned,
+                false => Progress::Between,
+            });
+        }
+    }
+
+    pub(super) fn reach(&mut self, progress: Progress) {
+        self.progress = progress;
+        #[cfg(test)]
+        assert_ne!(self.panics_at, Some(progress), "a test wants it so");
+    }
+
+    /// Gets ready to go on with a step that was interrupted.
+    pub(super) fn resume(&mut self) -> Resumption {
+        match self.progress {
+            Progress::Between => Resumption::Done,
+            Progress::Changing => Resumption::Lost,
+            Progress::Planned => Resumption::Encode,
+            Progress::Encoded => Resumption::Search,
+            Progress::Searching => {
+                self.search.copy_from(&self.preview);
+                self.tokens.clear();
+                self.progress = Progress::Encoded;
+                Resumption::Search
+            }
+            Progress::Decided => {
+                self.pass = Pass::Commit;
+                self.tail.clear();
+                Resumption::Settle
+            }
+        }
+    }
+
+    /// Ends the stream: its memory is not what it should be.
+    pub(super) fn fail(&mut self) {
+        self.plan = None;
+        self.progress = Progress::Between;
+        self.intake.give_up();
+        self.events.push(StreamEvent::Failed);
+    }
+
+    /// Gets ready to search what is to be committed.
+    pub(super) fn begin_search(&mut self) {
+        self.preview.copy_from(&self.search);
+        self.reach(Progress::Searching);
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -317,10 +405,12 @@ impl StreamState {
 
     /// The frames of the step under way are searched; `frames` of them.
     pub(super) fn advance(&mut self, frames: usize) {
+        self.reach(Progress::Changing);
         self.clock.decided += frames as u64;
         if self.intake.source.is_done() {
             self.search.finish(&mut self.tokens);
         }
+        self.reach(Progress::Decided);
     }
 
     /// Gets ready to search the right context.
@@ -341,6 +431,12 @@ impl StreamState {
 
     /// Tells what the step has decided.
     pub(super) fn settle(&mut self, model: &Model) {
+        self.reach(Progress::Changing);
+        self.tell_step(model);
+        self.reach(Progress::Between);
+    }
+
+    fn tell_step(&mut self, model: &Model) {
         let clock = &self.clock;
         let last_token = self.tokens.last().map(|token| token.frame);
         self.endpoints.clear();

@@ -7,7 +7,7 @@ use percept_nn::{AttentionMask, Items};
 use rayon::prelude::*;
 
 use super::source::{FrameSource, Source, TakenTail};
-use super::state::StreamState;
+use super::state::{Progress, Resumption, StreamState};
 use crate::encoder::Encoded;
 use crate::model::{Head, Model};
 use crate::profile::Stage;
@@ -61,6 +61,28 @@ impl Model {
         self.step_observed(streams, memory, &mut |_| {})
     }
 
+    /// Ends the step of stream `n` of those that a panic has interrupted, as it would have ended, but for a tail; `memory` is
+    /// that of the step. `None` where the stream's own memory is lost.
+    pub(crate) fn resume_step(
+        &self,
+        n: usize,
+        mut stream: &mut StreamState,
+        memory: &mut StepMemory,
+    ) -> Option<StepReport> {
+        let alone = std::slice::from_mut(&mut stream);
+        match alone[0].resume() {
+            Resumption::Done => return Some(StepReport::default()),
+            Resumption::Encode => return Some(self.step(alone, &mut StepMemory::default())),
+            Resumption::Search => self.search_all(alone, n, memory),
+            Resumption::Settle => alone[0].settle(self),
+            Resumption::Lost => return None,
+        }
+        Some(StepReport {
+            streams: 1,
+            ..StepReport::default()
+        })
+    }
+
     /// `after` hears of each stage that has ended.
     pub(crate) fn step_observed(
         &self,
@@ -90,7 +112,7 @@ impl Model {
         self.encode_frames(frames, memory, after);
         self.encode_windows(windows, memory, after);
         let encoded = Instant::now();
-        self.search_all(streams, memory);
+        self.search_all(streams, 0, memory);
         after(Stage::Decoder);
         let rows = memory.windows.items.total() + memory.frames.items.total();
         StepReport {
@@ -111,6 +133,8 @@ impl Model {
         out.clear();
         tails.clear();
         for stream in streams.iter_mut() {
+            // From here on keys and values change.
+            stream.reach(Progress::Changing);
             out.items.push(stream.plan.map_or(0, |plan| plan.frames));
             tails.push(by_frame(stream).take_tail());
         }
@@ -130,6 +154,7 @@ impl Model {
             });
         }
         self.condition(&mut out.frames, &mut memory.prompt);
+        end_encoding(streams);
     }
 
     fn encode_windows(
@@ -159,10 +184,12 @@ impl Model {
             });
         }
         self.condition(&mut out.frames, &mut memory.prompt);
+        end_encoding(streams);
     }
 
-    /// Searches what is to be committed, then ahead of it, and tells each stream's events.
-    fn search_all(&self, streams: &mut [&mut StreamState], memory: &mut StepMemory) {
+    /// Searches what is to be committed, then ahead of it, and tells each stream's events. The first of `streams` is number
+    /// `first` of those that were encoded.
+    fn search_all(&self, streams: &mut [&mut StreamState], first: usize, memory: &mut StepMemory) {
         let width = self.config().encoder.width();
         let StepMemory {
             windows,
@@ -172,6 +199,8 @@ impl Model {
             logits,
             ..
         } = memory;
+        let chunks = &chunks[first..];
+        streams.iter_mut().for_each(|stream| stream.begin_search());
         let (windows, frames): (&[f32], &[f32]) = (&windows.frames, &frames.frames);
         let of = |chunk: &Chunk, rows: &Range<usize>| {
             let all = if chunk.is_window { windows } else { frames };
@@ -183,7 +212,7 @@ impl Model {
             search,
             logits,
         );
-        for (stream, chunk) in streams.iter_mut().zip(&*chunks) {
+        for (stream, chunk) in streams.iter_mut().zip(chunks) {
             stream.advance(chunk.commit.len());
             stream.begin_preview();
         }
@@ -241,6 +270,16 @@ impl StepMemory {
                 self.masks.push(source.mask);
             }
         }
+    }
+}
+
+/// What `streams` keep of the encoder is whole again, all of it, whatever comes.
+fn end_encoding(streams: &mut [&mut StreamState]) {
+    for stream in streams.iter_mut() {
+        stream.progress = Progress::Encoded;
+    }
+    for stream in streams {
+        stream.reach(Progress::Encoded);
     }
 }
 

@@ -7,6 +7,7 @@ use percept_testkit::golden::{Case, Said, Volatile, WindowStep, WindowedStream, 
 use percept_testkit::{Rng, Tol, chunking, close, signals};
 use percept_weights::Checkpoint;
 
+use super::state::Progress;
 use super::*;
 use crate::search::EmittedToken;
 use crate::{Decoder, Model, ModelOptions, Precision};
@@ -750,5 +751,62 @@ fn forgetting_at_endpoints_loses_nothing_and_hears_nothing_twice() {
             assert!(reset.windows(2).all(in_order), "{name}: {reset:?}");
         }
         assert!(!reset.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_panic_ends_the_stream_that_it_is_of_and_no_other() {
+    let pcm = signals::babble(16_000, 6.0, 9);
+    for (name, model, options) in kinds() {
+        let options = StreamOptions {
+            volatile: false,
+            ..options
+        };
+        let alone = whole(&model, &options, &pcm);
+        for progress in [
+            Progress::Changing,
+            Progress::Planned,
+            Progress::Encoded,
+            Progress::Searching,
+            Progress::Decided,
+        ] {
+            let mut scheduler = Scheduler::new(Arc::clone(&model), SchedulerOptions::default());
+            let ids = [(); 3].map(|()| scheduler.admit(&options).expect("a free slot"));
+            let mut told = [(); 3].map(|()| Vec::new());
+            for (n, packet) in pcm.chunks(4000).enumerate() {
+                for (id, told) in ids.iter().zip(&mut told) {
+                    match scheduler.push(*id, packet, std::time::Duration::ZERO) {
+                        Ok(taken) => assert_eq!(taken, packet.len()),
+                        Err(refused) => assert_eq!((*id, refused.code()), (ids[1], "finished")),
+                    }
+                    told.extend_from_slice(scheduler.events(*id));
+                    scheduler.clear_events(*id);
+                }
+                if n == 12 {
+                    scheduler.state_mut(ids[1]).panics_at = Some(progress);
+                }
+                while scheduler.run(std::time::Duration::ZERO).streams > 0 {}
+            }
+            for (id, told) in ids.iter().zip(&mut told) {
+                scheduler
+                    .finish(*id, std::time::Duration::ZERO)
+                    .expect("it is here");
+                while scheduler.run(std::time::Duration::ZERO).streams > 0 {}
+                told.extend_from_slice(scheduler.events(*id));
+                assert!(scheduler.is_over(*id), "{name}, {progress:?}");
+            }
+            assert_eq!(told[0], alone, "{name}, {progress:?}");
+            assert_eq!(told[2], alone, "{name}, {progress:?}");
+            assert_eq!(scheduler.metrics().ended, 3);
+            if !matches!(progress, Progress::Changing | Progress::Searching) {
+                // Going on from there does not come that way again.
+                assert_eq!(told[1], alone, "{name}, {progress:?}");
+                continue;
+            }
+            let (last, before) = told[1].split_last().expect("it has failed");
+            assert_eq!(*last, StreamEvent::Failed, "{name}, {progress:?}");
+            let tokens = committed(before);
+            assert_eq!(tokens, committed(&alone)[..tokens.len()], "{name}");
+        }
     }
 }

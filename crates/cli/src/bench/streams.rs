@@ -135,6 +135,7 @@ impl Load<'_> {
         let id = driver.scheduler.admit(&self.context.options)?;
         driver.add(LaneParts {
             index,
+            name: "bench".to_owned(),
             id,
             feed: Feed::repeated(Arc::clone(&self.pcm), place, samples),
             adaptive: None,

@@ -8,6 +8,7 @@ use super::clock::Clock;
 use super::lane::{Feeding, Lane, LaneParts, LaneUnits};
 use super::plot::Finalised;
 use super::steps::Step;
+use crate::defect;
 use crate::error::CliError;
 
 /// How long a driver sleeps before it looks again: at a feed that has nothing yet, and whether it is to stop.
@@ -200,6 +201,9 @@ impl<'a> Driver<'a> {
             if let Some(times) = &mut self.times {
                 times.note(&event, |frame| lane.finalised(frame, received, done));
             }
+            if event == StreamEvent::Failed {
+                lane.damage = Some(defect::latest(&lane.parts.name));
+            }
             if let Some(step) = lane.reader.take(self.vocabulary, event) {
                 tell(Told::Step {
                     stream: lane.parts.index,
@@ -264,6 +268,7 @@ mod tests {
         let id = driver.scheduler.admit(&options).unwrap();
         driver.add(LaneParts {
             index: 3,
+            name: "hum".to_owned(),
             id,
             feed: Feed::microphone(feed),
             adaptive: None,

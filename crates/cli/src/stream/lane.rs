@@ -47,6 +47,8 @@ pub(crate) enum Feeding {
 pub(crate) struct LaneParts {
     /// Its place among the streams.
     pub(crate) index: usize,
+    /// What errors call it.
+    pub(crate) name: String,
     pub(crate) id: StreamId,
     pub(crate) feed: Feed,
     /// What holds a latency.

@@ -198,6 +198,7 @@ impl<'a> LiveSession<'a> {
         }
         let parts = LaneParts {
             index,
+            name: input.name,
             id,
             feed,
             adaptive,

@@ -269,7 +269,7 @@ impl StreamingParakeetTdt {
                 StreamEvent::Volatile(_) => self.metrics.volatile_tokens += 1,
                 StreamEvent::Endpoint(_) => self.metrics.endpoints += 1,
                 StreamEvent::Gap { .. } => self.metrics.gaps += 1,
-                StreamEvent::End => self.metrics.ended = 1,
+                StreamEvent::End | StreamEvent::Failed => self.metrics.ended = 1,
                 _ => {}
             }
         }

@@ -85,8 +85,8 @@ impl Lane {
     pub(super) fn room(&self) -> usize {
         let free = self.terms.queue_samples.saturating_sub(self.queue.len());
         match self.finished_at {
-            Some(_) => 0,
-            None => self.state.room() + free,
+            None if !self.state.is_over() => self.state.room() + free,
+            _ => 0,
         }
     }
 
@@ -144,9 +144,10 @@ impl Lane {
     }
 
     fn check_open(&self) -> Result<(), StreamError> {
-        match self.finished_at {
-            Some(_) => Err(StreamError::Finished),
-            None => Ok(()),
+        // One that has failed is over before it was finished.
+        match self.finished_at.is_some() || self.state.is_over() {
+            true => Err(StreamError::Finished),
+            false => Ok(()),
         }
     }
 
@@ -274,7 +275,7 @@ impl Lane {
                 StreamEvent::Volatile(_) => metrics.volatile_tokens += 1,
                 StreamEvent::Endpoint(_) => metrics.endpoints += 1,
                 StreamEvent::Gap { .. } => metrics.gaps += 1,
-                StreamEvent::End => metrics.ended += 1,
+                StreamEvent::End | StreamEvent::Failed => metrics.ended += 1,
                 StreamEvent::Tail | StreamEvent::Decided { .. } => {}
             }
             if !counted.has_token && is_token(event) {

@@ -267,6 +267,12 @@ impl Scheduler {
         self.lane(id).map(|lane| &lane.state)
     }
 
+    #[cfg(test)]
+    pub(super) fn state_mut(&mut self, id: StreamId) -> &mut StreamState {
+        let lane = &mut self.slots[id.slot as usize].lane;
+        &mut lane.as_mut().expect("it is here").state
+    }
+
     /// Whether a stream has told all that it will: it is over, or gone.
     pub fn is_over(&self, id: StreamId) -> bool {
         self.state(id).is_none_or(StreamState::is_over)

@@ -1,11 +1,13 @@
 //! When a step is due, and the step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::batch::{self, Batch, Candidate, recycle};
 use super::options::Next;
 use super::{Lane, Scheduler, Slot};
-use crate::stream::StepReport;
+use crate::model::Model;
+use crate::stream::{StepMemory, StepReport, StreamState};
 
 impl Scheduler {
     /// What is to be done at `now`: a run where all streams are ready, where those that are fill a step, or where one of
@@ -24,6 +26,9 @@ impl Scheduler {
 
     /// One step of the streams that are ready, those with the earliest deadline first where not all can go. A stream has to
     /// be done with a step before the audio of its next one is there.
+    ///
+    /// Where the step panics, its streams go on one by one; those that cannot end with
+    /// [`StreamEvent::Failed`](crate::StreamEvent::Failed), and no other hears of it.
     pub fn run(&mut self, now: Duration) -> StepReport {
         self.pick();
         let mut batch = recycle(std::mem::take(&mut self.lanes));
@@ -36,9 +41,13 @@ impl Scheduler {
             return StepReport::default();
         }
         let (model, memory) = (&self.model, &mut self.memory);
+        let mut step = || match contain(|| model.step(&mut batch, memory)) {
+            Some(report) => report,
+            None => resume_each(model, &mut batch, memory),
+        };
         let report = match &self.pool {
-            Some(pool) => pool.install(|| model.step(&mut batch, memory)),
-            None => model.step(&mut batch, memory),
+            Some(pool) => pool.install(step),
+            None => step(),
         };
         self.lanes = recycle(batch);
         let StepReport { encode, decode, .. } = report;
@@ -74,6 +83,35 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// What `work` returns; `None` where it panics.
+fn contain<R>(work: impl FnOnce() -> R) -> Option<R> {
+    // Streams know how far they have come, and their memory for steps is made anew.
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Ends a step that has panicked for each of its streams alone. One that panics again, or whose memory is half changed,
+/// fails.
+fn resume_each(
+    model: &Model,
+    streams: &mut [&mut StreamState],
+    memory: &mut StepMemory,
+) -> StepReport {
+    let mut all = StepReport::default();
+    for (n, stream) in streams.iter_mut().enumerate() {
+        match contain(|| model.resume_step(n, stream, memory)).flatten() {
+            Some(report) => {
+                all.streams += report.streams;
+                all.rows += report.rows;
+                all.encode += report.encode;
+                all.decode += report.decode;
+            }
+            None => stream.fail(),
+        }
+    }
+    *memory = StepMemory::default();
+    all
 }
 
 fn lanes_mut(slots: &mut [Slot]) -> impl Iterator<Item = &mut Lane> {
