@@ -292,6 +292,12 @@ fn a_stereo_codec_keeps_its_channels() {
         &raw(&stereo),
     );
     assert!(live.status.success(), "{live:?}");
+    let ids = [
+        "codec", "encode", "--model", "model", "--format", "ids", "two.wav",
+    ];
+    run_in(path, &ids).fails(&["model", "segments", "--format nct"]);
+    let stream = ["codec", "decode", "--model", "model", "--stream", "two.wav"];
+    run_in(path, &stream).fails(&["model", "segments"]);
 }
 
 fn run_with_bytes(folder: &Path, args: &[&str], stdin: &[u8]) -> Output {

@@ -402,6 +402,32 @@ fn fewer_frames_of_lookahead_are_sooner_and_nearly_right() {
 }
 
 #[test]
+fn a_codec_of_many_books_is_streamed_with_as_many_as_it_usually_has() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), &[("talk.wav", &wav(24_000, 1, &pcm()))]);
+    let model = codec_fixture("encodec/24khz");
+    let run = |args: &[&str]| {
+        let output = percept()
+            .current_dir(folder.path())
+            .args(["codec", args[0], "--model", &model])
+            .args(&args[1..])
+            .output();
+        ok(output.unwrap())
+    };
+    for books in [&[][..], &["--books", "3"]] {
+        run(&[&["encode", "talk.wav", "-o", "talk.nct"], books].concat());
+        run(&[
+            &["encode", "talk.wav", "--format", "ids", "-o", "talk.ids"],
+            books,
+        ]
+        .concat());
+        let whole = run(&["decode", "talk.nct", "--raw", "-o", "-"]);
+        let streamed = run(&[&["decode", "--stream", "talk.ids"], books].concat());
+        assert!(streamed.starts_with(&whole), "{books:?}");
+    }
+}
+
+#[test]
 fn options_of_streams_need_a_stream() {
     for args in [
         &["decode", "--tokens", "u16", "x.nct"][..],

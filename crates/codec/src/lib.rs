@@ -26,6 +26,7 @@ mod model;
 mod noise;
 mod options;
 mod pcm;
+mod pieces;
 mod quantizer;
 mod snac;
 mod spec;

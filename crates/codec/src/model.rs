@@ -191,7 +191,7 @@ impl CodecModel {
     }
 
     /// The super-frames that are decoded at once: whole segments, for codecs that have them.
-    fn pieces(&self, codes: &Codes) -> Vec<Range<u64>> {
+    pub(crate) fn pieces(&self, codes: &Codes) -> Vec<Range<u64>> {
         let superframes = codes.superframes();
         if self.parts.segmentation.is_none() || codes.segments().is_empty() {
             let step = PIECE_FRAMES.div_ceil(u64::from(codes.align()));

@@ -275,6 +275,8 @@ pub fn scaled_dot_attention(
         }
     }
     out
+}
+
 /// The transpose of `x` `[rows, columns]`.
 pub fn transpose(x: &[f32], columns: usize) -> Vec<f32> {
     let rows = x.len() / columns;

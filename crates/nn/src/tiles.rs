@@ -135,15 +135,10 @@ pub(crate) fn for_each_block(x: &mut [f32], width: usize, work: impl Fn(usize, &
     let rows = x.len() / width.max(1);
     let share = rows.div_ceil(rayon::current_num_threads());
     let block = (BLOCK_FLOATS / width.max(1)).min(share).max(MIN_BLOCK_ROWS);
-    if block >= rows {
-        if rows > 0 {
-            work(0, x);
-        }
-        return;
-    }
-    x.par_chunks_mut(block * width)
-        .enumerate()
-        .for_each(|(i, chunk)| work(i * block, chunk));
+    let lanes = lanes(rows.div_ceil(block), 1, Spare::Double);
+    for_each_chunk(x, (block * width).max(1), lanes, |n, chunk| {
+        work(n * block, chunk);
+    });
 }
 
 /// Calls `work(rows of the item, its stream, its part of x)` for every item of `x` `[items.total(), width]` that has rows,

@@ -166,7 +166,7 @@ pub(crate) struct DecodeArgs {
     /// The noise that the decoder adds: `off`, or `seed:N`, the same in every run
     #[arg(long, value_name = "NOISE", default_value = "seed:0", value_parser = noise)]
     pub(crate) noise: Noise,
-    /// Codebooks to decode, coarse to fine; all that are there without it
+    /// Codebooks to decode, coarse to fine; without it all that are there, with --stream as many as the codec usually has
     #[arg(long, value_name = "N")]
     pub(crate) books: Option<NonZeroUsize>,
     /// Decode with this model although the tokens were made with other weights

@@ -18,9 +18,6 @@ use crate::error::CliError;
 use crate::inputs::Source;
 use crate::progress::{FileProgress, Place, Progress};
 
-/// Latent frames that are decoded at once.
-const TILE_FRAMES: u64 = 64;
-
 /// Decodes one token file.
 ///
 /// # Errors
@@ -202,12 +199,10 @@ impl Work<'_> {
         }
         let mut writer = PcmWriter::new(out, format, Some(self.samples()));
         let mut decoder = self.codec().decoder(&options(self.args));
-        let superframes = self.codes.superframes();
-        let step = TILE_FRAMES.div_ceil(u64::from(self.codes.align()).max(1));
         let about = |error: percept::Error| Halt::Fault(CliError::from(error).about(self.label));
         let mut pcm = Vec::new();
-        for first in (0..superframes).step_by(step as usize) {
-            let tile = self.codes.slice(first..(first + step).min(superframes));
+        for tile in self.codec().model().decode_pieces(&self.codes) {
+            let tile = self.codes.slice(tile);
             let tile = tile.map_err(|error| about(CodecError::from(error).into()))?;
             if let Some(drawing) = drawing {
                 drawing.codes(&tile);

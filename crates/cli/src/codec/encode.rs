@@ -9,6 +9,7 @@ use super::args::{EncodeArgs, TokenFormat};
 use super::drawing::Drawing;
 use super::error::CodecFault;
 use super::layout::Order;
+use super::live::check_segments;
 use super::model::{self, Opened};
 use super::output::Target;
 use super::samples::{self, Samples};
@@ -46,7 +47,10 @@ pub(crate) fn run(args: &EncodeArgs, progress: Progress) -> Result<(), CliError>
     let about = |error: percept::Error| CliError::from(error).about(&label);
     let encoder = opened.codec.encoder(&options).map_err(about)?;
     let order = match args.format {
-        TokenFormat::Ids => Some(order(args, &label, &encoder)?),
+        TokenFormat::Ids => {
+            check_segments(&opened)?;
+            Some(order(args, &label, &encoder)?)
+        }
         TokenFormat::Nct | TokenFormat::Json => None,
     };
     let samples = match (args.stream, &source) {

@@ -32,6 +32,10 @@ pub(crate) enum CodecFault {
     NoIds,
     #[error("--base is about --layout tree; the other layouts have ids of their own")]
     OwnBase,
+    #[error(
+        "{model}: cuts sound into segments, which token ids do not say; use --format nct or json, without --stream to decode"
+    )]
+    Segments { model: String },
     #[error("{file}: no token file (.nct, .ecdc or JSON); token ids go with --stream")]
     NotTokens { file: String },
     #[error("{file}: {source}")]

@@ -10,7 +10,7 @@ use super::decode::{limit_books, options, sample};
 use super::encode::{check_exists, layout_error};
 use super::error::CodecFault;
 use super::layout::Order;
-use super::model;
+use super::model::{self, Opened};
 use super::output::Target;
 use super::wav::{PcmFormat, PcmWriter};
 use super::words::{Word, Words};
@@ -36,8 +36,11 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     check_exists(&source)?;
     let label = source.label();
     let opened = model::open(&args.model, None, &args.work, progress)?;
-    let mut codes = Codes::new(opened.codec.spec().books.clone());
-    limit_books(&mut codes, args.books.map(usize::from))?;
+    check_segments(&opened)?;
+    let spec = opened.codec.spec();
+    let mut codes = Codes::new(spec.books.clone());
+    let books = args.books.map_or(spec.default_books, usize::from);
+    limit_books(&mut codes, Some(books))?;
     let order =
         Order::of(&args.order, codes.specs()).map_err(|source| layout_error(&label, source))?;
     // The layout of Mini-Omni brings books of its own.
@@ -68,8 +71,19 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     ) {
         return ending;
     }
-    work.finish()?;
-    ending
+    // What ended the ids early says more than that there were none.
+    let finished = work.finish();
+    ending.and(finished)
+}
+
+/// Refuses a codec whose codes are more than ids.
+pub(super) fn check_segments(opened: &Opened) -> Result<(), CodecFault> {
+    match opened.codec.model().segment_frames() {
+        None => Ok(()),
+        Some(_) => Err(CodecFault::Segments {
+            model: opened.name.clone(),
+        }),
+    }
 }
 
 fn decoder(args: &DecodeArgs, codec: &Codec) -> CodecDecoder {

@@ -75,7 +75,7 @@ impl TokenFile {
         })
     }
 
-    fn of(kind: TokenFileKind, mut bytes: impl Read, name: &str) -> Result<Self, ContainerError> {
+    fn of(kind: TokenFileKind, bytes: impl Read, name: &str) -> Result<Self, ContainerError> {
         let name = name.to_owned();
         Ok(match kind {
             TokenFileKind::Nct => {
@@ -111,11 +111,7 @@ impl TokenFile {
                 }
             }
             TokenFileKind::Json => {
-                let mut text = Vec::new();
-                bytes
-                    .read_to_end(&mut text)
-                    .map_err(|source| ContainerError::Io { offset: 0, source })?;
-                let json = JsonCodes::parse(&text)?;
+                let json = JsonCodes::read(bytes)?;
                 Self {
                     name,
                     kind,

@@ -91,7 +91,7 @@ impl AsyncCodec {
         let decoder = StreamDecoder::new(Arc::clone(&self.model), options);
         let samples = trimmed.map(|n| n.saturating_mul(u64::from(self.model.spec().channels)));
         Ok(PcmStream(Pipe::new(
-            Pieces::new(codes),
+            Pieces::new(&self.model, codes),
             DecoderStage::new(decoder, samples),
             self.pool.clone(),
             options.control.cancel.clone(),

@@ -1,6 +1,7 @@
 //! A stream through a coder that works on other threads.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +10,7 @@ use futures_core::Stream;
 use rayon::ThreadPool;
 
 use super::job::Job;
-use crate::{CancelFlag, CodecError, Codes, StreamDecoder, StreamEncoder};
+use crate::{CancelFlag, CodecError, CodecModel, Codes, StreamDecoder, StreamEncoder};
 
 /// What a pipe does with each of its items.
 pub(super) trait Stage: Send + 'static {
@@ -145,16 +146,16 @@ impl Stage for EncoderStage {
 /// Codes that are all there, a piece at a time; the source of [`AsyncCodec::decode_in_pieces`](super::AsyncCodec).
 pub struct Pieces {
     codes: Codes,
-    next: u64,
+    pieces: std::vec::IntoIter<Range<u64>>,
 }
 
 impl Pieces {
-    /// Latent frames of a piece.
-    const FRAMES: u64 = 64;
-
     /// Of codes that are whole.
-    pub(super) fn new(codes: Codes) -> Self {
-        Self { codes, next: 0 }
+    pub(super) fn new(model: &CodecModel, codes: Codes) -> Self {
+        Self {
+            pieces: model.decode_pieces(&codes).into_iter(),
+            codes,
+        }
     }
 }
 
@@ -162,17 +163,11 @@ impl Stream for Pieces {
     type Item = Codes;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Codes>> {
-        let superframes = self.codes.superframes();
-        if self.next >= superframes {
+        let Some(piece) = self.pieces.next() else {
             return Poll::Ready(None);
-        }
-        let step = Self::FRAMES.div_ceil(u64::from(self.codes.align()).max(1));
-        let end = (self.next + step).min(superframes);
-        let piece = self
-            .codes
-            .slice(self.next..end)
-            .expect("whole codes have this range");
-        self.next = end;
+        };
+        let piece = self.codes.slice(piece);
+        let piece = piece.expect("whole codes have this range");
         Poll::Ready(Some(piece))
     }
 }

@@ -77,7 +77,8 @@ family!(
 #[derive(Serialize, Deserialize)]
 #[serde(default, bound = "F: BackendFamily")]
 pub struct BackendConfig<F: BackendFamily> {
-    /// `owner/name` on the hub, or a folder on this machine; what exists comes first.
+    /// `owner/name` on the hub, or a folder on this machine; what exists comes first. `hf_repo` is understood too.
+    #[serde(alias = "hf_repo")]
     pub repo_id: String,
     /// A branch, a tag or a commit; the main branch where it is `None`.
     pub revision: Option<String>,

@@ -64,6 +64,15 @@ pub enum BackendError {
         /// The file.
         file: String,
     },
+    /// A codec whose codes come with segments and scales.
+    #[error(
+        "{id}: cuts sound into segments with scales of their own, for which flat tokens have no room; use \
+         CodecModel::encode and decode, whose Codes have"
+    )]
+    Segments {
+        /// The backend.
+        id: String,
+    },
     /// The repository cannot be had.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -85,6 +94,7 @@ impl BackendError {
             BackendError::TokenCount { .. } => "token-count",
             BackendError::Family { .. } => "codec-family",
             BackendError::NoFile { .. } => "no-file",
+            BackendError::Segments { .. } => "segments",
             BackendError::Hub(_) => "hub",
             BackendError::Threads { .. } => "threads",
         }

@@ -66,7 +66,8 @@ pub trait CodecBackend: Send + Sync {
     /// Whether the weights are in memory.
     fn is_loaded(&self) -> bool;
 
-    /// Tokens of mono samples (interleaved ones for a codec of several channels) at `sample_rate` Hz, flat by book.
+    /// Tokens of mono samples (interleaved ones for a codec of several channels) at `sample_rate` Hz, flat by book, of all
+    /// [`num_codebooks`](Self::num_codebooks).
     ///
     /// # Errors
     /// [`CodecError::EmptyAudio`] before anything is loaded; [`CodecError::RateMismatch`], [`CodecError::NotFinite`].
@@ -187,13 +188,18 @@ impl<F: BackendFamily> CodecBackend for Backend<F> {
             return Err(CodecError::EmptyAudio);
         }
         let model = self.model()?;
+        self.check_segments(&model)?;
         let pcm = PcmRef {
             samples,
             sample_rate,
             channels: model.spec().channels,
         };
-        let codes = model.encode(pcm, &EncodeOptions::default())?;
-        let books = codes.into_books();
+        // As many books as `num_codebooks` says, whatever the model's usual number is.
+        let options = EncodeOptions {
+            books: Some(model.spec().books.len()),
+            ..EncodeOptions::default()
+        };
+        let books = model.encode(pcm, &options)?.into_books();
         Ok(books
             .iter()
             .flatten()
@@ -216,6 +222,7 @@ impl<F: BackendFamily> CodecBackend for Backend<F> {
             .into());
         }
         let model = self.model()?;
+        self.check_segments(&model)?;
         let codes = unpack::<F>(model.spec(), tokens, num_codebooks)?;
         Ok(model.decode(&codes, &DecodeOptions::default())?.samples)
     }
@@ -242,6 +249,18 @@ impl<F: BackendFamily> std::fmt::Debug for Backend<F> {
             .field("provider_kind", &self.provider_kind())
             .field("is_loaded", &self.is_loaded())
             .finish()
+    }
+}
+
+impl<F: BackendFamily> Backend<F> {
+    /// Refuses a codec whose codes are more than tokens.
+    fn check_segments(&self, model: &CodecModel) -> Result<(), BackendError> {
+        match model.segment_frames() {
+            None => Ok(()),
+            Some(_) => Err(BackendError::Segments {
+                id: self.id.clone(),
+            }),
+        }
     }
 }
 

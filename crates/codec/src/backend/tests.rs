@@ -122,6 +122,35 @@ fn before_loading_a_configuration_that_is_there_decides() {
 }
 
 #[test]
+fn tokens_of_every_family_go_there_and_back_with_all_books() {
+    let folder = |family: &str, case: &str| format!("{family}/{case}/model");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/fixtures/codec");
+    let at = |name: String| fixtures.join(name).to_str().unwrap().to_owned();
+    let backends: [Box<dyn CodecBackend>; 4] = [
+        Box::new(snac()),
+        Box::new(of::<DacFamily>(&at(folder("dac", "44khz")))),
+        Box::new(of::<EncodecFamily>(&at(folder("encodec", "24khz")))),
+        Box::new(of::<MimiFamily>(&at(folder("mimi", "24khz")))),
+    ];
+    for backend in backends {
+        let pcm = signals::chirp(backend.sample_rate(), 0.2, 3);
+        let tokens = backend.encode_pcm(&pcm, backend.sample_rate()).unwrap();
+        let sound = backend.decode_tokens(&tokens, backend.num_codebooks());
+        let sound = sound.unwrap_or_else(|error| panic!("{}: {error}", backend.id()));
+        assert!(sound.len() + 16 >= pcm.len(), "{}", backend.id());
+    }
+    let scaled: EncodecBackend = of(&at(folder("encodec", "48khz")));
+    let rate = scaled.sample_rate();
+    refused(
+        scaled.encode_pcm(&[0.0; 2_000], rate),
+        &["segments", "Codes"],
+    );
+    refused(scaled.decode_tokens(&[0; 64], 1), &["segments"]);
+    let old: BackendConfig<EncodecFamily> = serde_json::from_str(r#"{"hf_repo":"a/b"}"#).unwrap();
+    assert_eq!(old.repo_id, "a/b");
+}
+
+#[test]
 fn it_is_a_codec_behind_a_pointer() {
     let backend: Arc<dyn CodecBackend> = Arc::new(snac());
     assert_eq!(backend.provider_kind(), "codec");

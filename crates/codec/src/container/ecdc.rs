@@ -3,7 +3,7 @@
 //! Big-endian: "ECDC", version u8 (0), metadata length u32, metadata as JSON `{"m": model, "al": samples per channel,
 //! "nc": books, "lm": whether a language model packed the codes}`. Then each segment: the scale as f32 if the model
 //! scales, and the codes of 10 bits, lowest bit first, frame by frame, filled up to a byte.
-//! (https://github.com/facebookresearch/encodec/blob/0e2d0aed29362c8e8f52494baf3e6f99056b214f/encodec/compress.py)
+//! (<https://github.com/facebookresearch/encodec/blob/0e2d0aed29362c8e8f52494baf3e6f99056b214f/encodec/compress.py>)
 
 use std::io::Read;
 

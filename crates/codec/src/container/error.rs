@@ -174,6 +174,12 @@ pub enum ContainerError {
         /// What is wrong, with line and column.
         source: serde_json::Error,
     },
+    /// JSON that no sound is as long as.
+    #[error("JSON of more than {most} bytes; cut it, or keep the codes as .nct")]
+    JsonTooLong {
+        /// Bytes that are read.
+        most: u64,
+    },
 }
 
 impl ContainerError {
@@ -197,6 +203,7 @@ impl ContainerError {
             ContainerError::LanguageModel => "language-model",
             ContainerError::UnknownModel { .. } => "unknown-model",
             ContainerError::Json { .. } => "json",
+            ContainerError::JsonTooLong { .. } => "json-too-long",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Codes as JSON.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use crate::{
     codes::{BookSpec, Codes, CodesError, Segment},
     layout::narrow,
 };
+
+/// The longest text that is read.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// The JSON form of codes:
 /// `{"codec":"snac","sample_rate":24000,"source_samples":2048,"books":[[1],[2,3],[4,5,6,7]]}`,
@@ -46,6 +50,17 @@ impl JsonCodes {
     /// Reads JSON text.
     pub fn parse(text: &[u8]) -> Result<JsonCodes, ContainerError> {
         serde_json::from_slice(text).map_err(|source| ContainerError::Json { source })
+    }
+
+    /// Reads JSON to its end, of at most 256 MiB: days of sound.
+    pub fn read(json: impl Read) -> Result<JsonCodes, ContainerError> {
+        let mut text = Vec::new();
+        let read = json.take(MOST_BYTES + 1).read_to_end(&mut text);
+        read.map_err(|source| ContainerError::Io { offset: 0, source })?;
+        match text.len() as u64 > MOST_BYTES {
+            true => Err(ContainerError::JsonTooLong { most: MOST_BYTES }),
+            false => JsonCodes::parse(&text),
+        }
     }
 
     /// JSON text, one line.

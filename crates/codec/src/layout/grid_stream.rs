@@ -107,6 +107,22 @@ impl GridStream {
         Ok(filled)
     }
 
+    /// Whether the row that should begin lacks its first id alone.
+    fn lacks_first(&self, slot: usize) -> bool {
+        // Of two slots the second may as well be that of the row before, said twice.
+        self.turn == 0 && slot == 1 && self.row > 0 && self.grid.slots.len() > 2
+    }
+
+    /// Fills the first slot of a row with the code it held last.
+    fn fill_first(&mut self, out: &mut Codes) -> Result<(), LayoutError> {
+        if let Some(time) = self.time() {
+            self.place(time, self.held_last[self.turn], out)?;
+            self.filled += 1;
+        }
+        self.advance();
+        Ok(())
+    }
+
     /// Takes what an id says in the slot whose turn it is.
     fn take(&mut self, value: u32, out: &mut Codes) -> Result<TokenEvent, LayoutError> {
         let spec = self.grid.specs[self.grid.slots[self.turn].book];
@@ -157,6 +173,19 @@ impl TokenStream for GridStream {
         }
         if slot == self.turn && !self.lost {
             return self.take(value, out);
+        }
+        if !self.lost && slot == 0 && self.turn == 1 {
+            // Said twice; another row would move all that follows.
+            self.dropped += 1;
+            return Ok(TokenEvent::Dropped { filled: 0 });
+        }
+        if !self.lost && self.lacks_first(slot) {
+            self.fill_first(out)?;
+            self.take(value, out)?;
+            return Ok(TokenEvent::Resync {
+                dropped: std::mem::take(&mut self.dropped),
+                filled: std::mem::take(&mut self.filled),
+            });
         }
         let filled = self.fill_row(out)?;
         self.lost = slot != 0;

@@ -46,7 +46,7 @@ impl SnacTree {
 
     /// The order of Orpheus: SNAC 24 kHz, 7 slots. `<custom_token_0>` has the id 128256 and the codes begin with
     /// `<custom_token_10>`: `code = N - 10 - 4096 * slot`.
-    /// (https://github.com/canopyai/Orpheus-TTS, `orpheus_tts/decoder.py` at 835ac7c)
+    /// (<https://github.com/canopyai/Orpheus-TTS>, `orpheus_tts/decoder.py` at 835ac7c)
     pub fn orpheus() -> SnacTree {
         SnacTree::new(snac_24khz(), 128_256 + 10, 4_096)
             .expect("strides 4, 2, 1 divide one another and the ids fit")
@@ -65,7 +65,7 @@ fn snac_24khz() -> Arc<[BookSpec]> {
 
 /// The order of Mini-Omni: SNAC 24 kHz, the 7 slots of the tree side by side, slot `i` late by `i + 1` steps. Ids are
 /// row by row; the id of `code` in slot `i` is `152000 + 4160 * i + code`, where 4096 ends the slot and 4097 pads it.
-/// (https://github.com/gpt-omni/mini-omni/blob/68fa4b99cf3a1873910c46a0dc12585dc3b2e2d7/utils/snac_utils.py)
+/// (<https://github.com/gpt-omni/mini-omni/blob/68fa4b99cf3a1873910c46a0dc12585dc3b2e2d7/utils/snac_utils.py>)
 ///
 /// The last row, which holds only the end mark of slot 6 and padding, may lack.
 #[derive(Clone, Debug)]
