@@ -41,10 +41,15 @@ golden:
     python golden/parakeet.py
     python golden/stream.py
     python golden/mel.py
+    python golden/codec.py fixtures
 
 # Side by side with other runtimes; needs the packages of bench/requirements.txt. See bench/README.md.
 bench *ARGS:
     cd bench && cargo build --release && python encoder.py {{ARGS}}
+
+# The same for neural codecs.
+bench-codec *ARGS:
+    cd bench && cargo build --release && python codec.py {{ARGS}}
 
 # The rules of bench/ and whether the README's table is that of its result; needs Python and nothing else.
 bench-check:

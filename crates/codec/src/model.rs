@@ -161,11 +161,14 @@ impl CodecModel {
         let mut state = DecoderState::new(self, options);
         let mut samples = Vec::new();
         let superframes = codes.superframes();
+        let each = u64::from(codes.align()) * u64::from(self.spec().hop);
         for piece in self.pieces(codes) {
             let last = piece.end;
             state.push(self, &codes.slice(piece)?, options, &mut samples)?;
             state.end_segment(self, &mut samples);
-            options.control.report(last, superframes)?;
+            options
+                .control
+                .report(last * each, superframes * each)?;
         }
         state.finish(self, options, &mut samples);
         let channels = self.spec().channels;

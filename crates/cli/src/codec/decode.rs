@@ -33,6 +33,7 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     let extension = if args.raw { "pcm" } else { "wav" };
     let target = Target::choose(args.output.as_deref(), &source, extension)?;
     target.check_terminal("sound")?;
+    target.check_plot(args.plot.as_deref(), &source)?;
     check_exists(&source)?;
     let file = TokenFile::read(&source)?;
     let opened = model::open(&args.model, Some(&file.made), &args.work, progress)?;

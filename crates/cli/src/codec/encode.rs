@@ -33,6 +33,7 @@ pub(crate) fn run(args: &EncodeArgs, progress: Progress) -> Result<(), CliError>
         true => Target::Stdout,
         false => Target::choose(args.output.as_deref(), &source, args.format.extension())?,
     };
+    target.check_plot(args.plot.as_deref(), &source)?;
     if args.format == TokenFormat::Nct {
         target.check_terminal("a token file")?;
     }

@@ -24,6 +24,8 @@ pub(crate) enum CodecFault {
     Exists { path: PathBuf },
     #[error("{}: is the input and would be overwritten; give -o another file", path.display())]
     OverwritesInput { path: PathBuf },
+    #[error("{}: is the input or the output already; give --plot another file", path.display())]
+    PlotOverwrites { path: PathBuf },
     #[error("stdout is a terminal, which cannot show {what}; give -o FILE, or pipe it on")]
     Terminal { what: &'static str },
     #[error(

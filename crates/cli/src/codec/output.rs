@@ -47,6 +47,27 @@ impl Target {
         Ok(Target::File(path))
     }
 
+    /// Refuses a picture in the place of the input or of the result.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecFault::PlotOverwrites`].
+    pub(crate) fn check_plot(&self, plot: Option<&Path>, source: &Source) -> Result<(), CliError> {
+        let Some(plot) = plot else { return Ok(()) };
+        let input = match source {
+            Source::File(path) => Some(path.as_path()),
+            Source::Stdin => None,
+        };
+        let taken = [input, self.path()].into_iter().flatten();
+        match taken.into_iter().any(|path| place(path) == place(plot)) {
+            true => Err(CodecFault::PlotOverwrites {
+                path: plot.to_owned(),
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses to write what is no text to a terminal.
     ///
     /// # Errors
@@ -65,6 +86,17 @@ impl Target {
             Target::File(path) => Some(path),
         }
     }
+}
+
+/// Where a path leads, whether something is there or not.
+fn place(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let inside = || Some(fs::canonicalize(folder).ok()?.join(path.file_name()?));
+    let place = fs::canonicalize(path).ok().or_else(inside);
+    place.unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -93,6 +125,11 @@ mod tests {
             Target::choose(None, &Source::Stdin, "nct").unwrap(),
             Target::Stdout
         );
+        let plot = folder.path().join("talk.svg");
+        let target = Target::File(folder.path().join(".").join("talk.svg"));
+        assert!(target.check_plot(Some(&plot), &source).is_err());
+        assert!(Target::Stdout.check_plot(Some(&path), &source).is_err());
+        assert!(Target::Stdout.check_plot(Some(&plot), &source).is_ok());
         let same = folder.path().join(".").join("talk.wav");
         assert!(
             choose(Some(&same), "nct")

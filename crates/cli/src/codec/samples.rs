@@ -185,7 +185,11 @@ impl RawSamples {
             }
         }
         match (least, container(&self.bytes[..filled])) {
-            (HEAD_BYTES, Some(container)) => Err(PcmError::Container { container }.into()),
+            (HEAD_BYTES, Some(container)) => Err(PcmError::Container {
+                container,
+                format: self.format,
+            }
+            .into()),
             _ => Ok(filled),
         }
     }

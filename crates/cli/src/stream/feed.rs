@@ -229,7 +229,7 @@ fn read_raw(
     let read = read_fully(bytes, &mut head)?;
     head.truncate(read);
     if let Some(container) = container(&head) {
-        return Err(PcmError::Container { container }.into());
+        return Err(PcmError::Container { container, format }.into());
     }
     let mut buffer = vec![0; BLOCK];
     let mut piece = &head[..];

@@ -22,6 +22,13 @@ impl SampleFormat {
         }
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            SampleFormat::S16le => "s16le",
+            SampleFormat::F32le => "f32le",
+        }
+    }
+
     fn value(self, bytes: &[u8]) -> f32 {
         match self {
             SampleFormat::S16le => f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32_768.0,
@@ -53,9 +60,14 @@ pub(crate) enum PcmError {
     #[error("-: the sample at {seconds:.3} s is {value}, which is no sound; check --pcm")]
     NoSound { seconds: f64, value: f32 },
     #[error(
-        "-: begins as a {container} file does, but stream takes raw samples from stdin; name the file, or decode it first: ffmpeg -i FILE -f s16le -ac 1 -ar 16000 -"
+        "-: begins as a {container} file does, but --stream and `percept stream` take raw samples from stdin; name the file, or decode it first: ffmpeg -i FILE -f {} -ac {} -ar {} -",
+        format.samples.name(), format.channels, format.rate
     )]
-    Container { container: &'static str },
+    Container {
+        container: &'static str,
+        /// What was expected.
+        format: PcmFormat,
+    },
 }
 
 /// The container whose files begin with these bytes.

@@ -129,7 +129,8 @@ impl Chain {
     }
 }
 
-/// Runs the first layer piece by piece, and the rest on each piece.
+/// Runs the first layer piece by piece, and the rest whenever a piece has come together for it: layers after a
+/// convolution with a stride would otherwise read all their weights for a few rows.
 fn drain(
     layers: &[Box<dyn Layer>],
     memories: &mut [Memory],
@@ -148,8 +149,10 @@ fn drain(
             None => &mut *output,
         };
         if !layer.advance(memory, limit, context, out) {
-            return;
+            return drain(layers, memories, output, context);
         }
-        drain(layers, memories, output, context);
+        if out.rows().len() >= PIECE_FLOATS {
+            drain(layers, memories, output, context);
+        }
     }
 }
