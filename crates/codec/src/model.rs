@@ -166,9 +166,7 @@ impl CodecModel {
             let last = piece.end;
             state.push(self, &codes.slice(piece)?, options, &mut samples)?;
             state.end_segment(self, &mut samples);
-            options
-                .control
-                .report(last * each, superframes * each)?;
+            options.control.report(last * each, superframes * each)?;
         }
         state.finish(self, options, &mut samples);
         let channels = self.spec().channels;
