@@ -112,7 +112,7 @@ impl Chain {
             &self.layers,
             &mut state.memories,
             &mut state.output,
-            context,
+            (context, true),
         );
         state.output.settle();
     }
@@ -124,18 +124,18 @@ impl Chain {
             let (layers, memories) = (&self.layers[first..], &mut state.memories[first..]);
             memories[0].is_ended = true;
             layers[0].finish(&mut memories[0]);
-            drain(layers, memories, &mut state.output, context);
+            drain(layers, memories, &mut state.output, (context, true));
         }
     }
 }
 
 /// Runs the first layer piece by piece, and the rest whenever a piece has come together for it: layers after a
-/// convolution with a stride would otherwise read all their weights for a few rows.
+/// convolution with a stride would otherwise read all their weights for a few rows. With `is_last` nothing is left waiting.
 fn drain(
     layers: &[Box<dyn Layer>],
     memories: &mut [Memory],
     output: &mut Window,
-    context: &Context<'_>,
+    (context, is_last): (&Context<'_>, bool),
 ) {
     let (Some((layer, layers)), Some((memory, memories))) =
         (layers.split_first(), memories.split_first_mut())
@@ -148,11 +148,13 @@ fn drain(
             Some(next) => &mut next.input,
             None => &mut *output,
         };
-        if !layer.advance(memory, limit, context, out) {
-            return drain(layers, memories, output, context);
+        let has_more = layer.advance(memory, limit, context, out);
+        let is_piece = out.rows().len() >= PIECE_FLOATS;
+        if is_piece || (is_last && !has_more) {
+            drain(layers, memories, output, (context, is_last && !has_more));
         }
-        if out.rows().len() >= PIECE_FLOATS {
-            drain(layers, memories, output, context);
+        if !has_more {
+            return;
         }
     }
 }
