@@ -26,6 +26,7 @@ fn half_an_hour_needs_no_more_than_two_minutes() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     pool.expect("a thread").install(|| {
         for (family, name) in [
+            ("snac", "no_noise_three_blocks"),
             ("mimi", "no_projection"),
             ("dac", "descript_names"),
             ("encodec", "24khz"),

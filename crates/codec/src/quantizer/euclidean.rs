@@ -3,7 +3,7 @@
 use percept_kernels::{PackedMatrix, Rows, matmul};
 use rayon::prelude::*;
 
-use super::Quantizer;
+use super::{Quantizer, nearest, square};
 
 /// Latent frames that are searched for at once.
 const SEARCHED_FRAMES: usize = 32;
@@ -56,21 +56,9 @@ impl EuclideanBook {
             );
             let each = products.chunks_exact(size).zip(frames.chunks_exact(width));
             for (code, (products, frame)) in codes.iter_mut().zip(each) {
-                *code = self.nearest(products, square(frame));
+                *code = nearest(products, &self.squares, square(frame));
             }
         });
-    }
-
-    /// The entry at the least distance, the first of several. `products` are those of a frame with all entries.
-    fn nearest(&self, products: &[f32], square: f32) -> u16 {
-        let mut best = (0, f32::INFINITY);
-        for (k, (product, own)) in products.iter().zip(&self.squares).enumerate() {
-            let distance = square - 2.0 * product + own;
-            if distance < best.1 {
-                best = (k, distance);
-            }
-        }
-        best.0 as u16
     }
 }
 
@@ -117,10 +105,6 @@ impl Quantizer for EuclideanQuantizer {
             }
         }
     }
-}
-
-fn square(vector: &[f32]) -> f32 {
-    vector.iter().map(|v| v * v).sum()
 }
 
 #[cfg(test)]

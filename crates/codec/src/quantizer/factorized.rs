@@ -5,7 +5,7 @@ use percept_nn::signal::{conv_bias, conv_weights};
 use percept_weights::{Tensors, WeightsError};
 use rayon::prelude::*;
 
-use super::Quantizer;
+use super::{Quantizer, nearest, square};
 
 /// The least length that a vector is divided by.
 const MIN_LENGTH: f32 = 1e-12;
@@ -100,7 +100,7 @@ impl FactorizedBook {
                     .chunks_exact(size)
                     .zip(unit.chunks_exact(dimensions));
                 for (code, (products, unit)) in codes.iter_mut().zip(each) {
-                    *code = self.nearest(products, square(unit));
+                    *code = nearest(products, &self.squares, square(unit));
                 }
             });
         for (inner, &code) in inner.chunks_exact_mut(dimensions).zip(&*codes) {
@@ -111,18 +111,6 @@ impl FactorizedBook {
         }
         let rows = Rows::dense(&inner, dimensions);
         matmul(rows, &self.outward, Some(&self.outward_bias), meant);
-    }
-
-    /// The entry at the least distance, the first of several. `products` are those of a direction with all entries.
-    fn nearest(&self, products: &[f32], square: f32) -> u16 {
-        let mut best = (0, f32::INFINITY);
-        for (k, (product, own)) in products.iter().zip(&self.squares).enumerate() {
-            let distance = square - 2.0 * product + own;
-            if distance < best.1 {
-                best = (k, distance);
-            }
-        }
-        best.0 as u16
     }
 }
 
@@ -195,10 +183,6 @@ fn pool(rows: &[f32], width: usize, stride: usize) -> Vec<f32> {
         pooled.iter_mut().for_each(|sum| *sum /= stride as f32);
     }
     pooled
-}
-
-fn square(vector: &[f32]) -> f32 {
-    vector.iter().map(|v| v * v).sum()
 }
 
 fn normalize(vector: &mut [f32]) {

@@ -45,7 +45,7 @@ fn a_latent_reaches_ten_frames_and_no_further() {
     let out = with_nan(&model.parts().decoder, frames, at);
     assert_eq!(out.len(), 512 * frames);
     let (first, last) = reach(&out, 1);
-    assert_eq!(first, 512 * at - 4757 + 512 - 512);
+    assert_eq!(first, 512 * at - 4757);
     assert!(last < 512 * (at + 11) && last >= 512 * (at + 10), "{last}");
     assert_eq!(model.spec().decode_lookahead, 4757);
 }
@@ -180,4 +180,33 @@ fn sound_begins_after_18_tokens_and_a_superframe_after_25() {
     assert_eq!((first, superframe), (Some(18), Some(25)));
     stream.finish(&mut out).expect("the first end");
     assert_eq!(out.len(), 10 * 2048);
+}
+
+#[test]
+fn what_comes_out_waits_for_all_it_looks_at_and_no_longer_also_around_attention() {
+    for case in CodecCase::all("snac") {
+        let model = CodecModel::open(&case.model()).expect("a complete checkpoint");
+        let parts = model.parts();
+        let hop = parts.spec.hop as usize;
+        for (chain, rows, steps) in [
+            (&parts.decoder, 130, [40, 41, 63, 64, 77]),
+            (
+                &parts.encoder,
+                130 * hop,
+                [
+                    40 * hop,
+                    41 * hop + 1,
+                    64 * hop - 1,
+                    64 * hop,
+                    77 * hop + hop / 2,
+                ],
+            ),
+        ] {
+            for at in steps {
+                let (first, _) = reach(&with_nan(chain, rows, at), chain.outputs());
+                let known = chain.produced(at as u64);
+                assert_eq!(first as u64, known, "{}: row {at}", case.name());
+            }
+        }
+    }
 }

@@ -27,7 +27,8 @@ pub struct LocalAttentionShape {
 /// `x + out(attention(norm(x)))`, where the rows of each window see each other and nothing else. Queries and keys are
 /// rotated by their place in the window.
 ///
-/// Windows are counted from the first row of the signal. If the signal ends inside one, that one is shorter.
+/// Windows are counted from the first row of the signal. If the signal ends inside one, that one is shorter
+/// (the reference then cuts all rows into fewer, longer windows, which no stream can know).
 #[derive(Debug)]
 pub struct LocalAttention {
     norm: LayerNorm,
