@@ -4,7 +4,7 @@ use rten_simd::ops::{BitOps, FloatOps, IntOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
 use rten_vecmath::Gelu;
 
-use crate::span::{Map, Span, load_some};
+use crate::span::{Map, Span};
 
 /// 1.5 · 2²³: added to a small number, it leaves the nearest integer in the low bits of the sum.
 const ROUNDING: f32 = 12_582_912.0;
@@ -87,24 +87,24 @@ impl<'a> SimdOp for Snake<'a> {
         let ops = isa.f32();
         let channels = alpha.len();
         for row in (0..span.len()).step_by(channels) {
-            for at in (0..channels).step_by(ops.len()) {
-                let n = ops.len().min(channels - at);
-                let alpha = load_some(ops, &alpha[at..]);
-                let inverse = load_some(ops, &inverse[at..]);
-                span.change(
-                    ops,
-                    row + at,
-                    n,
-                    #[inline(always)]
-                    |x| {
-                        let square = SineSquared::apply(isa, ops.mul(alpha, x));
-                        ops.mul_add(square, inverse, x)
-                    },
-                );
-            }
+            span.change(
+                ops,
+                (row, channels),
+                [alpha, inverse],
+                #[inline(always)]
+                |x, [alpha, inverse]| snake_vector(isa, x, alpha, inverse),
+            );
         }
         span.written()
     }
+}
+
+/// [`snake`] of one vector.
+#[inline(always)]
+pub(crate) fn snake_vector<I: Isa>(isa: I, x: I::F32, alpha: I::F32, inverse: I::F32) -> I::F32 {
+    let ops = isa.f32();
+    let square = SineSquared::apply(isa, ops.mul(alpha, x));
+    ops.mul_add(square, inverse, x)
 }
 
 /// `sin(x)²`, which has the period π.

@@ -3,6 +3,9 @@
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp};
 
+use crate::activation::snake_vector;
+use crate::span::load_masked;
+
 /// Output rows that one inner loop holds in registers.
 const BLOCK: usize = 8;
 /// Stands for a number of taps that is known at run time only.
@@ -21,6 +24,34 @@ pub fn depthwise_conv1d_dilated(
     weights: &[f32],
     bias: &[f32],
     dilation: usize,
+    out: &mut [f32],
+) {
+    convolve(x, (weights, bias, dilation), None, out);
+}
+
+/// [`snake`](crate::snake) of [`depthwise_conv1d_dilated`]: the values of one after the other, in one pass.
+///
+/// # Panics
+/// Where a shape does not fit.
+pub fn snake_of_depthwise_conv1d(
+    x: &[f32],
+    taps: (&[f32], &[f32], usize),
+    (alpha, inverse): (&[f32], &[f32]),
+    out: &mut [f32],
+) {
+    let channels = taps.1.len();
+    assert!(
+        alpha.len() == channels && inverse.len() == channels,
+        "one alpha and one inverse per channel"
+    );
+    convolve(x, taps, Some((alpha, inverse)), out);
+}
+
+/// Checks the shapes of a convolution, and runs it.
+fn convolve(
+    x: &[f32],
+    (weights, bias, dilation): (&[f32], &[f32], usize),
+    snake: Option<(&[f32], &[f32])>,
     out: &mut [f32],
 ) {
     let channels = bias.len();
@@ -52,6 +83,7 @@ pub fn depthwise_conv1d_dilated(
         bias,
         // One tap lies where it lies; this also bounds the dilation by the input.
         dilation: if taps == 1 { 1 } else { dilation },
+        snake,
         out,
     }
     .dispatch();
@@ -62,6 +94,8 @@ struct DilatedConv1d<'a> {
     weights: &'a [f32],
     bias: &'a [f32],
     dilation: usize,
+    /// `alpha` and `inverse` of the activation after it, if any.
+    snake: Option<(&'a [f32], &'a [f32])>,
     out: &'a mut [f32],
 }
 
@@ -70,9 +104,11 @@ impl<'a> SimdOp for DilatedConv1d<'a> {
 
     #[inline(always)]
     fn eval<I: Isa>(mut self, isa: I) -> Self::Output {
-        match self.weights.len() / self.bias.len() {
-            7 => self.convolve::<I, 7>(isa),
-            _ => self.convolve::<I, ANY>(isa),
+        match (self.weights.len() / self.bias.len(), self.snake) {
+            (7, None) => self.convolve::<I, 7, false>(isa),
+            (7, Some(_)) => self.convolve::<I, 7, true>(isa),
+            (_, None) => self.convolve::<I, ANY, false>(isa),
+            (_, Some(_)) => self.convolve::<I, ANY, true>(isa),
         }
         self.out
     }
@@ -80,34 +116,39 @@ impl<'a> SimdOp for DilatedConv1d<'a> {
 
 impl DilatedConv1d<'_> {
     #[inline(always)]
-    fn convolve<I: Isa, const TAPS: usize>(&mut self, isa: I) {
+    fn convolve<I: Isa, const TAPS: usize, const SNAKE: bool>(&mut self, isa: I) {
         let rows = self.out.len() / self.bias.len();
         // Rows that are one dilation apart share most of what they read.
         for block in (0..rows).step_by(BLOCK * self.dilation) {
             for first in (block..rows).take(self.dilation) {
                 let count = (rows - first).div_ceil(self.dilation).min(BLOCK);
-                self.convolve_block::<I, TAPS>(isa, first, count);
+                self.convolve_block::<I, TAPS, SNAKE>(isa, first, count);
             }
         }
     }
 
     /// The output rows `first`, `first + dilation`, … of which there are `count`, at most [`BLOCK`].
     #[inline(always)]
-    fn convolve_block<I: Isa, const TAPS: usize>(&mut self, isa: I, first: usize, count: usize) {
+    fn convolve_block<I: Isa, const TAPS: usize, const SNAKE: bool>(
+        &mut self,
+        isa: I,
+        first: usize,
+        count: usize,
+    ) {
         let mut done = 0;
         while done < count {
             let row = first + done * self.dilation;
             done += match count - done {
-                8.. => self.convolve_rows::<I, TAPS, 8>(isa, row),
-                4.. => self.convolve_rows::<I, TAPS, 4>(isa, row),
-                2.. => self.convolve_rows::<I, TAPS, 2>(isa, row),
-                _ => self.convolve_rows::<I, TAPS, 1>(isa, row),
+                8.. => self.convolve_rows::<I, TAPS, SNAKE, 8>(isa, row),
+                4.. => self.convolve_rows::<I, TAPS, SNAKE, 4>(isa, row),
+                2.. => self.convolve_rows::<I, TAPS, SNAKE, 2>(isa, row),
+                _ => self.convolve_rows::<I, TAPS, SNAKE, 1>(isa, row),
             };
         }
     }
 
     #[inline(always)]
-    fn convolve_rows<I: Isa, const TAPS: usize, const ROWS: usize>(
+    fn convolve_rows<I: Isa, const TAPS: usize, const SNAKE: bool, const ROWS: usize>(
         &mut self,
         isa: I,
         row: usize,
@@ -115,17 +156,23 @@ impl DilatedConv1d<'_> {
         let (channels, lanes) = (self.bias.len(), isa.f32().len());
         let whole = channels - channels % lanes;
         for at in (0..whole).step_by(lanes) {
-            self.convolve_vector::<I, TAPS, ROWS, true>(isa, row, at);
+            self.convolve_vector::<I, TAPS, SNAKE, ROWS, true>(isa, row, at);
         }
         if whole < channels {
-            self.convolve_vector::<I, TAPS, ROWS, false>(isa, row, whole);
+            self.convolve_vector::<I, TAPS, SNAKE, ROWS, false>(isa, row, whole);
         }
         ROWS
     }
 
     /// One vector of channels from `at`, cut at the last channel unless it is `WHOLE`, of `ROWS` output rows.
     #[inline(always)]
-    fn convolve_vector<I: Isa, const TAPS: usize, const ROWS: usize, const WHOLE: bool>(
+    fn convolve_vector<
+        I: Isa,
+        const TAPS: usize,
+        const SNAKE: bool,
+        const ROWS: usize,
+        const WHOLE: bool,
+    >(
         &mut self,
         isa: I,
         row: usize,
@@ -135,13 +182,16 @@ impl DilatedConv1d<'_> {
         let (channels, lanes) = (self.bias.len(), ops.len());
         let taps = self.weights.len() / channels;
         let n = if WHOLE { lanes } else { channels - at };
-        let mask = ops.first_n_mask(n);
+        let mask = (!WHOLE).then_some(ops.first_n_mask(n));
         let (step, start) = (self.dilation * channels, row * channels + at);
         assert!(n <= lanes && at + n <= channels && taps * channels == self.weights.len());
         assert!(TAPS == ANY || TAPS == taps);
         assert!(start + (taps + ROWS - 2) * step + n <= self.x.len());
         assert!(start + (ROWS - 1) * step + n <= self.out.len());
-        // SAFETY: the asserts above are what the function asks for; `out` holds the `n` lanes of each of `ROWS` rows.
+        let (alpha, inverse) = self.snake.unwrap_or_default();
+        assert!(!SNAKE || (alpha.len() == channels && inverse.len() == channels));
+        // SAFETY: the asserts above are what the function asks for; `out` holds the `n` lanes of each of `ROWS` rows, and
+        // what is loaded for the activation those of the one row it is.
         unsafe {
             let window = Window {
                 x: self.x.as_ptr().add(start),
@@ -150,14 +200,22 @@ impl DilatedConv1d<'_> {
                 channels,
                 taps,
             };
-            let bias = load::<_, WHOLE>(ops, self.bias.as_ptr().add(at), mask);
-            let sums = window.sum::<_, TAPS, ROWS, WHOLE>(ops, bias, mask);
+            let bias = load_masked(ops, self.bias.as_ptr().add(at), mask);
+            let sums = window.sum::<_, TAPS, ROWS>(ops, bias, mask);
+            let (mut alphas, mut inverses) = (bias, bias);
+            if SNAKE {
+                alphas = load_masked(ops, alpha.as_ptr().add(at), mask);
+                inverses = load_masked(ops, inverse.as_ptr().add(at), mask);
+            }
             for (r, sum) in sums.into_iter().enumerate() {
+                let sum = match SNAKE {
+                    true => snake_vector(isa, sum, alphas, inverses),
+                    false => sum,
+                };
                 let to = self.out.as_mut_ptr().add(start + r * step);
-                if WHOLE {
-                    ops.store_ptr(sum, to);
-                } else {
-                    ops.store_ptr_mask(sum, to, mask);
+                match mask {
+                    None => ops.store_ptr(sum, to),
+                    Some(mask) => ops.store_ptr_mask(sum, to, mask),
                 }
             }
         }
@@ -180,33 +238,33 @@ impl Window {
     /// `bias` and the products of all taps, in their order, for `ROWS` output rows.
     ///
     /// # Safety
-    /// The lanes in `mask`, or a vector if `WHOLE`, are valid at `taps + ROWS - 1` rows of `x` that are `step` values
+    /// The lanes in `mask`, or a vector where there is none, are valid at `taps + ROWS - 1` rows of `x` that are `step` values
     /// apart, and at `taps` rows of `weights`, `channels` apart. `TAPS` is `taps` or [`ANY`].
     #[inline(always)]
-    unsafe fn sum<O: NumOps<f32>, const TAPS: usize, const ROWS: usize, const WHOLE: bool>(
+    unsafe fn sum<O: NumOps<f32>, const TAPS: usize, const ROWS: usize>(
         &self,
         ops: O,
         bias: O::Simd,
-        mask: <O::Simd as Simd>::Mask,
+        mask: Option<<O::Simd as Simd>::Mask>,
     ) -> [O::Simd; ROWS] {
         let mut sums = [bias; ROWS];
         // SAFETY: the caller's; `k < taps`, `k + r` and `i` are below `taps + ROWS - 1`.
         unsafe {
             if TAPS == ANY {
                 for k in 0..self.taps {
-                    let weights = load::<_, WHOLE>(ops, self.weights.add(k * self.channels), mask);
+                    let weights = load_masked(ops, self.weights.add(k * self.channels), mask);
                     for (r, sum) in sums.iter_mut().enumerate() {
-                        let values = load::<_, WHOLE>(ops, self.x.add((k + r) * self.step), mask);
+                        let values = load_masked(ops, self.x.add((k + r) * self.step), mask);
                         *sum = ops.mul_add(values, weights, *sum);
                     }
                 }
             } else {
                 let mut weights = [bias; TAPS];
                 for (k, weights) in weights.iter_mut().enumerate() {
-                    *weights = load::<_, WHOLE>(ops, self.weights.add(k * self.channels), mask);
+                    *weights = load_masked(ops, self.weights.add(k * self.channels), mask);
                 }
                 for i in 0..TAPS + ROWS - 1 {
-                    let values = load::<_, WHOLE>(ops, self.x.add(i * self.step), mask);
+                    let values = load_masked(ops, self.x.add(i * self.step), mask);
                     for (r, sum) in sums.iter_mut().enumerate() {
                         if r <= i && i - r < TAPS {
                             *sum = ops.mul_add(values, weights[i - r], *sum);
@@ -216,26 +274,6 @@ impl Window {
             }
         }
         sums
-    }
-}
-
-/// A vector, or as much of one as `mask` says.
-///
-/// # Safety
-/// `from` is valid for a vector, or for the lanes in `mask` unless `WHOLE`.
-#[inline(always)]
-unsafe fn load<O: NumOps<f32>, const WHOLE: bool>(
-    ops: O,
-    from: *const f32,
-    mask: <O::Simd as Simd>::Mask,
-) -> O::Simd {
-    // SAFETY: as this function.
-    unsafe {
-        if WHOLE {
-            ops.load_ptr(from)
-        } else {
-            ops.load_ptr_mask(from, mask)
-        }
     }
 }
 
@@ -261,6 +299,7 @@ mod tests {
                             weights: &w,
                             bias: &b,
                             dilation,
+                            snake: None,
                             out: Box::leak(vec![f32::NAN; rows * channels].into_boxed_slice()),
                         },
                         |isa, out| {
@@ -273,6 +312,43 @@ mod tests {
                         },
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_activation_after_a_convolution_gives_the_bits_of_one_after_the_other() {
+        for channels in [1, 5, 16, 17, 40] {
+            for (taps, dilation, rows) in [(7, 1, 30), (7, 9, 75), (3, 2, 9), (1, 1, 4)] {
+                let held = rows + (taps - 1) * dilation;
+                let (x, w) = (noise(held * channels, 1), noise(taps * channels, 2));
+                let (b, alpha) = (noise(channels, 3), noise(channels, 4));
+                let inverse: Vec<f32> = alpha.iter().map(|a| 1.0 / (a + 1e-9)).collect();
+                let mut apart = vec![0.0; rows * channels];
+                depthwise_conv1d_dilated(&x, &w, &b, dilation, &mut apart);
+                crate::snake_in_place(&mut apart, &alpha, &inverse);
+                let mut together = vec![f32::NAN; rows * channels];
+                let taps = (&w[..], &b[..], dilation);
+                snake_of_depthwise_conv1d(&x, taps, (&alpha, &inverse), &mut together);
+                assert_eq!(together, apart, "{channels} {dilation} {rows}");
+                let plain = reference::depthwise_conv1d_dilated(&x, &w, &b, dilation, rows);
+                let expected = reference::snake(&plain, &alpha, &inverse);
+                on_every_isa(
+                    || DilatedConv1d {
+                        x: &x,
+                        weights: &w,
+                        bias: &b,
+                        dilation,
+                        snake: Some((&alpha, &inverse)),
+                        out: Box::leak(vec![f32::NAN; rows * channels].into_boxed_slice()),
+                    },
+                    |isa, out| {
+                        for (i, (a, e)) in out.iter().zip(&expected).enumerate() {
+                            let most = 1e-5 * (1.0 + inverse[i % channels].abs());
+                            assert!((a - e).abs() <= most, "{isa} {channels} at {i}: {a} {e}");
+                        }
+                    },
+                );
             }
         }
     }

@@ -4,7 +4,7 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
 use rten_vecmath::{Sigmoid, Silu, Tanh};
 
-use crate::span::{Span, load_some};
+use crate::span::Span;
 
 /// `x · sigmoid(x)` in place.
 pub fn silu(x: &mut [f32]) {
@@ -30,47 +30,6 @@ pub fn add_bias_rows(x: &mut [f32], bias: &[f32]) {
         for (v, b) in row.iter_mut().zip(bias) {
             *v += b;
         }
-    }
-}
-
-/// `out[t, c] = x[t, c] + row[c]`, where `x` and `out` are `[rows, row.len()]`.
-///
-/// # Panics
-/// Where a shape does not fit.
-pub fn add_row(x: &[f32], row: &[f32], out: &mut [f32]) {
-    assert!(!row.is_empty() && x.len().is_multiple_of(row.len()));
-    AddRow {
-        span: Span::apart(x, out),
-        row,
-    }
-    .dispatch();
-}
-
-struct AddRow<'a> {
-    span: Span<'a>,
-    row: &'a [f32],
-}
-
-impl<'a> SimdOp for AddRow<'a> {
-    type Output = &'a mut [f32];
-
-    #[inline(always)]
-    fn eval<I: Isa>(mut self, isa: I) -> Self::Output {
-        let (ops, channels) = (isa.f32(), self.row.len());
-        for first in (0..self.span.len()).step_by(channels) {
-            for at in (0..channels).step_by(ops.len()) {
-                let n = ops.len().min(channels - at);
-                let more = load_some(ops, &self.row[at..]);
-                self.span.change(
-                    ops,
-                    first + at,
-                    n,
-                    #[inline(always)]
-                    |x| ops.add(x, more),
-                );
-            }
-        }
-        self.span.written()
     }
 }
 
@@ -109,17 +68,13 @@ impl<'a> SimdOp for ScaleRowsAndAdd<'a> {
         let (ops, channels) = (isa.f32(), self.channels);
         for (t, (x, scale)) in self.x.chunks_exact(channels).zip(self.scale).enumerate() {
             let scale = ops.splat(*scale);
-            for at in (0..channels).step_by(ops.len()) {
-                let n = ops.len().min(channels - at);
-                let x = load_some(ops, &x[at..]);
-                self.span.change(
-                    ops,
-                    t * channels + at,
-                    n,
-                    #[inline(always)]
-                    |h| ops.mul_add(scale, h, x),
-                );
-            }
+            self.span.change(
+                ops,
+                (t * channels, channels),
+                [x],
+                #[inline(always)]
+                |h, [x]| ops.mul_add(scale, h, x),
+            );
         }
         self.span.written()
     }
@@ -263,30 +218,6 @@ mod tests {
                     scale_rows_and_add(&mut one, &scale[row..=row], &x[at.clone()], channels);
                     assert_eq!(one, whole[at]);
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn adding_a_row_is_exact_on_every_isa() {
-        for channels in [1, 3, 8, 15, 16, 17, 70] {
-            for rows in [0, 1, 5] {
-                let (x, row) = (ramp(rows * channels), ramp(channels));
-                let sum = |(i, x): (usize, &f32)| x + row[i % channels];
-                let expected: Vec<f32> = x.iter().enumerate().map(sum).collect();
-                on_every_isa(
-                    || AddRow {
-                        span: Span::apart(
-                            Box::leak(x.clone().into_boxed_slice()),
-                            Box::leak(vec![f32::NAN; x.len()].into_boxed_slice()),
-                        ),
-                        row: &row,
-                    },
-                    |isa, out| assert_eq!(out, expected, "{isa} [{rows}, {channels}]"),
-                );
-                let mut out = vec![0.0; x.len()];
-                add_row(&x, &row, &mut out);
-                assert_eq!(out, expected);
             }
         }
     }

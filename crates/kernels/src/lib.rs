@@ -16,6 +16,7 @@
 //! ```
 
 mod activation;
+mod aligned;
 mod attention;
 mod choice;
 mod conv;
@@ -33,14 +34,13 @@ mod span;
 mod transpose;
 
 pub use activation::{elu, elu_in_place, gelu, snake, snake_in_place};
+pub use aligned::{AlignedFloats, CACHE_LINE, first_line};
 pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention};
 pub use choice::{Candidate, KernelChoice, kernels};
 pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
-pub use conv1d::depthwise_conv1d_dilated;
-pub use elementwise::{
-    add_bias_rows, add_row, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh,
-};
-pub use gemm::{PackedMatrix, Rows, kernel_name, matmul, matmul_add};
+pub use conv1d::{depthwise_conv1d_dilated, snake_of_depthwise_conv1d};
+pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh};
+pub use gemm::{PackedMatrix, Rows, kernel_name, matmul, matmul_add, matmul_onto};
 pub use int8::{
     DotKernel, Int8Matrix, MAX_INPUTS, Prologue, QuantizedRows, SharedBytes, Store, matmul_int8,
 };

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use rten_simd::ops::{BitOps, NumOps};
+use rten_simd::ops::NumOps;
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
 
 /// Two slices of one length, one to read and one to write; or one slice for both.
@@ -51,26 +51,62 @@ impl<'a> Span<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.to, self.len) }
     }
 
-    /// Applies `change` to the `n` values from `at`, at most one vector of them. Lanes past `n` hold zeros.
+    /// Applies `change` to the `n` values from `at`, vector by vector, with the values of `beside` that stand at the same
+    /// place counted from `at`. Lanes past the last value hold zeros.
     #[inline(always)]
-    pub(crate) fn change<O: NumOps<f32>>(
+    pub(crate) fn change<O: NumOps<f32>, const P: usize>(
         &mut self,
         ops: O,
-        at: usize,
-        n: usize,
-        change: impl FnOnce(O::Simd) -> O::Simd,
+        (at, n): (usize, usize),
+        beside: [&[f32]; P],
+        change: impl Fn(O::Simd, [O::Simd; P]) -> O::Simd,
     ) {
-        assert!(at <= self.len && n <= self.len - at && n <= ops.len());
-        // SAFETY: both pointers are valid for `len` values while `'a` lasts (the constructors borrowed them), and
-        // `at + n <= len` was asserted; only the first `n` lanes touch memory.
+        assert!(at <= self.len && n <= self.len - at);
+        assert!(beside.iter().all(|values| values.len() >= n));
+        let beside = beside.map(<[f32]>::as_ptr);
+        let lanes = ops.len();
+        // SAFETY: both pointers are valid for `len` values while `'a` lasts (the constructors borrowed them), those
+        // `beside` for `n`, and `at + n <= len` was asserted; in the last vector only the lanes below `n` touch memory.
         unsafe {
             let (from, to) = (self.from.add(at), self.to.add(at));
-            if n == ops.len() {
-                ops.store_ptr(change(ops.load_ptr(from)), to);
-            } else {
-                let mask = ops.first_n_mask(n);
-                ops.store_ptr_mask(change(ops.load_ptr_mask(from, mask)), to, mask);
+            let mut done = 0;
+            while n - done >= lanes {
+                let mut vectors = [ops.zero(); P];
+                for (vector, values) in vectors.iter_mut().zip(beside) {
+                    *vector = ops.load_ptr(values.add(done));
+                }
+                let changed = change(ops.load_ptr(from.add(done)), vectors);
+                ops.store_ptr(changed, to.add(done));
+                done += lanes;
             }
+            if done < n {
+                let mask = ops.first_n_mask(n - done);
+                let mut vectors = [ops.zero(); P];
+                for (vector, values) in vectors.iter_mut().zip(beside) {
+                    *vector = ops.load_ptr_mask(values.add(done), mask);
+                }
+                let changed = change(ops.load_ptr_mask(from.add(done), mask), vectors);
+                ops.store_ptr_mask(changed, to.add(done), mask);
+            }
+        }
+    }
+}
+
+/// A vector, or the lanes of one that are in `mask`.
+///
+/// # Safety
+/// `from` is valid for a vector, or for the lanes in `mask`.
+#[inline(always)]
+pub(crate) unsafe fn load_masked<O: NumOps<f32>>(
+    ops: O,
+    from: *const f32,
+    mask: Option<<O::Simd as Simd>::Mask>,
+) -> O::Simd {
+    // SAFETY: as this function.
+    unsafe {
+        match mask {
+            None => ops.load_ptr(from),
+            Some(mask) => ops.load_ptr_mask(from, mask),
         }
     }
 }
@@ -110,16 +146,14 @@ impl<'a, F: SimdUnaryOp<f32>> SimdOp for Map<'a, F> {
     fn eval<I: Isa>(self, isa: I) -> Self::Output {
         let Map { function, mut span } = self;
         let ops = isa.f32();
-        for at in (0..span.len()).step_by(ops.len()) {
-            let n = ops.len().min(span.len() - at);
-            span.change(
-                ops,
-                at,
-                n,
-                #[inline(always)]
-                |x| function.eval(isa, x),
-            );
-        }
+        let all = (0, span.len());
+        span.change(
+            ops,
+            all,
+            [],
+            #[inline(always)]
+            |x, []| function.eval(isa, x),
+        );
         span.written()
     }
 }

@@ -9,14 +9,12 @@ use std::cmp::Reverse;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use percept_kernels::QuantizedRows;
+use percept_kernels::{CACHE_LINE, QuantizedRows, first_line};
 
 /// Buffers that an arena keeps, more than any layer holds at once; and lanes that are kept for each thread.
 const KEPT: usize = 16;
 /// Floats that are kept for each thread of the pool, 32 MiB: the buffers of half a minute of audio in one piece.
 const KEPT_FLOATS: usize = 8 << 20;
-/// Floats of a cache line.
-const LINE: usize = 16;
 
 thread_local! {
     /// The lane that this thread is in.
@@ -171,14 +169,18 @@ fn give_back(buffer: Vec<f32>) {
 /// `len` floats that hold anything; given back to the arena when dropped.
 pub(crate) fn buffer(len: usize) -> Buffer {
     // The smallest that is large enough, or else the largest, which grows.
-    let mut values = take(|v| (v.len() < len + LINE, v.len().abs_diff(len + LINE)));
-    if values.len() < len + LINE {
+    let mut values = take(|v| {
+        (
+            v.len() < len + CACHE_LINE,
+            v.len().abs_diff(len + CACHE_LINE),
+        )
+    });
+    if values.len() < len + CACHE_LINE {
         // Not `resize`, which would copy what is there.
-        values = vec![0.0; len + LINE];
+        values = vec![0.0; len + CACHE_LINE];
     }
-    let offset = values.as_ptr().align_offset(size_of::<f32>() * LINE);
     Buffer {
-        first: if offset < LINE { offset } else { 0 },
+        first: first_line(&values),
         values,
         len,
     }

@@ -1,7 +1,8 @@
 //! Convolutions over time, as layers and as parts of layers.
 
 use percept_kernels::{
-    PackedMatrix, Rows, depthwise_conv1d_dilated, matmul, matmul_add, project_few, tanh,
+    PackedMatrix, Rows, depthwise_conv1d_dilated, matmul, matmul_add, matmul_onto, project_few,
+    snake_of_depthwise_conv1d, tanh,
 };
 use percept_weights::{Tensors, WeightsError};
 
@@ -170,7 +171,7 @@ impl Taps {
                 depthwise_conv1d_dilated(x, weights, bias, dilation, out);
             }
             TapWeights::Joined(weights) => {
-                matmul_onto(strided(x, kernel * inputs), weights, bias, out);
+                matmul(strided(x, kernel * inputs), weights, bias, out);
             }
             TapWeights::Few(weights, bias) => {
                 project_few(strided(x, kernel * inputs), weights, bias, out);
@@ -187,22 +188,33 @@ impl Taps {
         }
     }
 
-    /// Takes the bias out; `forward` adds none from now on.
-    pub(crate) fn take_bias(&mut self) -> Vec<f32> {
-        let none = vec![0.0; self.size.outputs];
-        match &mut self.weights {
-            TapWeights::Depthwise(_, bias) | TapWeights::Few(_, bias) => {
-                std::mem::replace(bias, none)
+    /// `activation` of [`Taps::forward`].
+    pub(crate) fn forward_then(&self, activation: &Activation, x: &[f32], out: &mut [f32]) {
+        match (&self.weights, activation) {
+            (TapWeights::Depthwise(weights, bias), Activation::Snake { alpha, inverse }) => {
+                let taps = (&weights[..], &bias[..], self.size.dilation);
+                snake_of_depthwise_conv1d(x, taps, (alpha, inverse), out);
             }
-            TapWeights::Joined(_) | TapWeights::Apart(_) => self.bias.take().unwrap_or(none),
+            _ => {
+                self.forward(x, out);
+                activation.apply(out);
+            }
         }
     }
 
-    /// Puts a bias in.
-    pub(crate) fn set_bias(&mut self, new: Vec<f32>) {
-        match &mut self.weights {
-            TapWeights::Depthwise(_, bias) | TapWeights::Few(_, bias) => *bias = new,
-            TapWeights::Joined(_) | TapWeights::Apart(_) => self.bias = Some(new),
+    /// `out = base + taps · x`; for a single tap.
+    pub(crate) fn forward_onto(&self, base: &[f32], x: &[f32], out: &mut [f32]) {
+        match &self.weights {
+            TapWeights::Joined(weights) if self.size.kernel == 1 => {
+                let x = Rows::dense(x, self.size.inputs);
+                matmul_onto(x, weights, (base, self.bias.as_deref()), out);
+            }
+            _ => {
+                self.forward(x, out);
+                out.iter_mut()
+                    .zip(base)
+                    .for_each(|(out, base)| *out += base);
+            }
         }
     }
 
@@ -210,12 +222,8 @@ impl Taps {
     pub(crate) fn forward_add(&self, x: &[f32], out: &mut [f32]) {
         match &self.weights {
             TapWeights::Joined(weights) if self.size.kernel == 1 => {
-                matmul_add(
-                    Rows::dense(x, self.size.inputs),
-                    weights,
-                    self.bias.as_deref(),
-                    out,
-                );
+                let x = Rows::dense(x, self.size.inputs);
+                matmul_add(x, weights, self.bias.as_deref(), out);
             }
             _ => {
                 let mut sum = crate::arena::buffer(out.len());
@@ -229,16 +237,6 @@ impl Taps {
     pub(crate) fn shares_rows(&self) -> bool {
         !matches!(&self.weights, TapWeights::Joined(w) if w.outputs() * w.inputs() > 1 << 19)
     }
-}
-
-/// `out = x · wᵀ + bias`. The bias is laid down first: for many narrow rows that is cheaper than adding it last.
-pub(crate) fn matmul_onto(x: Rows<'_>, w: &PackedMatrix, bias: Option<&[f32]>, out: &mut [f32]) {
-    let Some(bias) = bias else {
-        return matmul(x, w, None, out);
-    };
-    out.chunks_exact_mut(bias.len())
-        .for_each(|row| row.copy_from_slice(bias));
-    matmul_add(x, w, None, out);
 }
 
 /// A convolution with the activation before it.

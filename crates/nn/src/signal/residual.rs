@@ -1,6 +1,5 @@
 //! Residual units: two convolutions with activations before them, around which the signal passes.
 
-use percept_kernels::add_row;
 use percept_weights::{Tensors, WeightsError};
 
 use super::conv::Taps;
@@ -15,8 +14,6 @@ pub struct ResidualUnit {
     before: [Activation; 2],
     first: Taps,
     second: Taps,
-    /// `[channels]`, where the signal passes as it is.
-    bias: Vec<f32>,
     shortcut: Option<Taps>,
     padding: Padding,
 }
@@ -70,22 +67,11 @@ impl ResidualUnit {
         );
         let point = |inputs| ConvSize::dense(inputs, channels, 1);
         let shortcut = |name| Taps::load(tensors, name, point(channels));
-        let mut shortcut = names.2.map(shortcut).transpose()?;
-        let mut second = Taps::load(tensors, second, point(hidden))?;
-        // One bias at the start of the sum.
-        let mut bias = second.take_bias();
-        if let Some(shortcut) = &mut shortcut {
-            let own = shortcut.take_bias();
-            bias.iter_mut()
-                .zip(own)
-                .for_each(|(bias, own)| *bias += own);
-            shortcut.set_bias(bias.clone());
-        }
+        let shortcut = names.2.map(shortcut).transpose()?;
         Ok(ResidualUnit {
             before,
             first: Taps::load(tensors, first, taps)?,
-            second,
-            bias,
+            second: Taps::load(tensors, second, point(hidden))?,
             shortcut,
             padding,
         })
@@ -97,14 +83,17 @@ impl ResidualUnit {
         for_each_block(out, channels, |row, out| {
             let rows = out.len() / channels;
             let mut between = buffer(rows * hidden);
-            self.first.forward(&active[row * channels..], &mut between);
-            self.before[1].apply(&mut between);
+            let active = &active[row * channels..];
+            self.first
+                .forward_then(&self.before[1], active, &mut between);
             let raw = &raw[row * channels..][..out.len()];
             match &self.shortcut {
-                None => add_row(raw, &self.bias, out),
-                Some(shortcut) => shortcut.forward(raw, out),
+                None => self.second.forward_onto(raw, &between, out),
+                Some(shortcut) => {
+                    shortcut.forward(raw, out);
+                    self.second.forward_add(&between, out);
+                }
             }
-            self.second.forward_add(&between, out);
         });
     }
 }

@@ -1,9 +1,8 @@
 //! Transposed convolutions whose kernel is twice their stride.
 
-use percept_kernels::{PackedMatrix, Rows};
+use percept_kernels::{PackedMatrix, Rows, matmul};
 use percept_weights::{Tensors, WeightsError};
 
-use super::conv::matmul_onto;
 use super::weights::{conv_bias, conv_weights};
 use super::{Activation, Context, Layer, Memory, Padding, Window};
 use crate::tiles::for_each_block;
@@ -160,7 +159,7 @@ impl ConvTranspose1d {
             Weights::Dense(weights) => {
                 let steps = out.len() / (stride * outputs);
                 let rows = Rows::overlapping(x, steps, 2 * inputs, inputs);
-                matmul_onto(rows, weights, self.bias.as_deref(), out);
+                matmul(rows, weights, self.bias.as_deref(), out);
             }
             Weights::Depthwise(weights) => {
                 for (step, out) in out.chunks_exact_mut(stride * outputs).enumerate() {

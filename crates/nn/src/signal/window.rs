@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use percept_kernels::AlignedFloats;
+
 /// What stands before the first row of a signal and after its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PadMode {
@@ -73,7 +75,7 @@ pub struct Window {
     channels: usize,
     padding: Padding,
     /// More than the rows held, so that rows seldom move.
-    store: Vec<f32>,
+    store: AlignedFloats,
     /// The rows held, counted in rows of `store`.
     begin: usize,
     end: usize,
@@ -90,7 +92,7 @@ impl Window {
         let mut window = Window {
             channels,
             padding,
-            store: Vec::new(),
+            store: AlignedFloats::default(),
             begin: 0,
             end: 0,
             fresh: 0,
@@ -279,7 +281,7 @@ impl Window {
         let held = first * channels..self.end * channels;
         let needed = held.len() + rows * channels;
         if needed * 2 > self.store.len() {
-            let mut larger = vec![0.0; needed * 2];
+            let mut larger = AlignedFloats::zeros(needed * 2);
             larger[..held.len()].copy_from_slice(&self.store[held]);
             self.store = larger;
         } else {
