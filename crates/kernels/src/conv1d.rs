@@ -36,15 +36,15 @@ pub fn depthwise_conv1d_dilated(
 pub fn snake_of_depthwise_conv1d(
     x: &[f32],
     taps: (&[f32], &[f32], usize),
-    (alpha, inverse): (&[f32], &[f32]),
+    (turns, inverse): (&[f32], &[f32]),
     out: &mut [f32],
 ) {
     let channels = taps.1.len();
     assert!(
-        alpha.len() == channels && inverse.len() == channels,
-        "one alpha and one inverse per channel"
+        turns.len() == channels && inverse.len() == channels,
+        "two values of the activation per channel"
     );
-    convolve(x, taps, Some((alpha, inverse)), out);
+    convolve(x, taps, Some((turns, inverse)), out);
 }
 
 /// Checks the shapes of a convolution, and runs it.
@@ -94,7 +94,7 @@ struct DilatedConv1d<'a> {
     weights: &'a [f32],
     bias: &'a [f32],
     dilation: usize,
-    /// `alpha` and `inverse` of the activation after it, if any.
+    /// `turns` and `inverse` of the activation after it, if any.
     snake: Option<(&'a [f32], &'a [f32])>,
     out: &'a mut [f32],
 }
@@ -188,8 +188,8 @@ impl DilatedConv1d<'_> {
         assert!(TAPS == ANY || TAPS == taps);
         assert!(start + (taps + ROWS - 2) * step + n <= self.x.len());
         assert!(start + (ROWS - 1) * step + n <= self.out.len());
-        let (alpha, inverse) = self.snake.unwrap_or_default();
-        assert!(!SNAKE || (alpha.len() == channels && inverse.len() == channels));
+        let (turns, inverse) = self.snake.unwrap_or_default();
+        assert!(!SNAKE || (turns.len() == channels && inverse.len() == channels));
         // SAFETY: the asserts above are what the function asks for; `out` holds the `n` lanes of each of `ROWS` rows, and
         // what is loaded for the activation those of the one row it is.
         unsafe {
@@ -202,14 +202,14 @@ impl DilatedConv1d<'_> {
             };
             let bias = load_masked(ops, self.bias.as_ptr().add(at), mask);
             let sums = window.sum::<_, TAPS, ROWS>(ops, bias, mask);
-            let (mut alphas, mut inverses) = (bias, bias);
+            let (mut half_turns, mut inverses) = (bias, bias);
             if SNAKE {
-                alphas = load_masked(ops, alpha.as_ptr().add(at), mask);
+                half_turns = load_masked(ops, turns.as_ptr().add(at), mask);
                 inverses = load_masked(ops, inverse.as_ptr().add(at), mask);
             }
             for (r, sum) in sums.into_iter().enumerate() {
                 let sum = match SNAKE {
-                    true => snake_vector(isa, sum, alphas, inverses),
+                    true => snake_vector(isa, sum, half_turns, inverses),
                     false => sum,
                 };
                 let to = self.out.as_mut_ptr().add(start + r * step);
@@ -324,12 +324,13 @@ mod tests {
                 let (x, w) = (noise(held * channels, 1), noise(taps * channels, 2));
                 let (b, alpha) = (noise(channels, 3), noise(channels, 4));
                 let inverse: Vec<f32> = alpha.iter().map(|a| 1.0 / (a + 1e-9)).collect();
+                let turns: Vec<f32> = alpha.iter().map(|a| a / std::f32::consts::PI).collect();
                 let mut apart = vec![0.0; rows * channels];
                 depthwise_conv1d_dilated(&x, &w, &b, dilation, &mut apart);
-                crate::snake_in_place(&mut apart, &alpha, &inverse);
+                crate::snake_in_place(&mut apart, &turns, &inverse);
                 let mut together = vec![f32::NAN; rows * channels];
                 let taps = (&w[..], &b[..], dilation);
-                snake_of_depthwise_conv1d(&x, taps, (&alpha, &inverse), &mut together);
+                snake_of_depthwise_conv1d(&x, taps, (&turns, &inverse), &mut together);
                 assert_eq!(together, apart, "{channels} {dilation} {rows}");
                 let plain = reference::depthwise_conv1d_dilated(&x, &w, &b, dilation, rows);
                 let expected = reference::snake(&plain, &alpha, &inverse);
@@ -339,7 +340,7 @@ mod tests {
                         weights: &w,
                         bias: &b,
                         dilation,
-                        snake: Some((&alpha, &inverse)),
+                        snake: Some((&turns, &inverse)),
                         out: Box::leak(vec![f32::NAN; rows * channels].into_boxed_slice()),
                     },
                     |isa, out| {

@@ -13,13 +13,18 @@ const EPSILON: f32 = 1e-9;
 pub enum Activation {
     /// `x + sin²(α x) / (α + 1e-9)`, with an `α` for every channel.
     Snake {
-        /// `[channels]`.
-        alpha: Vec<f32>,
+        /// `α / π`, `[channels]`.
+        turns: Vec<f32>,
         /// `1 / (α + 1e-9)`.
         inverse: Vec<f32>,
     },
     /// `x` where positive, `exp(x) - 1` elsewhere.
     Elu,
+}
+
+/// `α / π`, rounded once.
+fn half_turns(alpha: &f32) -> f32 {
+    (f64::from(*alpha) / std::f64::consts::PI) as f32
 }
 
 impl Activation {
@@ -29,14 +34,14 @@ impl Activation {
         let inverse = alpha.iter().map(|alpha| (alpha + EPSILON).recip());
         Ok(Activation::Snake {
             inverse: inverse.collect(),
-            alpha,
+            turns: alpha.iter().map(half_turns).collect(),
         })
     }
 
     /// In place, on rows `[rows, channels]`.
     pub(crate) fn apply(&self, rows: &mut [f32]) {
         match self {
-            Activation::Snake { alpha, inverse } => snake_in_place(rows, alpha, inverse),
+            Activation::Snake { turns, inverse } => snake_in_place(rows, turns, inverse),
             Activation::Elu => elu_in_place(rows),
         }
     }
@@ -46,7 +51,7 @@ impl Activation {
         for_each_block(out, channels, |first, out| {
             let rows = &rows[first * channels..][..out.len()];
             match self {
-                Activation::Snake { alpha, inverse } => snake(rows, alpha, inverse, out),
+                Activation::Snake { turns, inverse } => snake(rows, turns, inverse, out),
                 Activation::Elu => elu(rows, out),
             }
         });

@@ -2,8 +2,8 @@
 
 use super::{Context, Layer, Memory, Padding, Window};
 
-/// Floats that a layer hands to the next at once; both sides of it stay in the second-level cache.
-const PIECE_FLOATS: usize = 128 << 10;
+/// Floats that a layer hands to the next at once: so many that handing over costs little, and no more than caches hold.
+const PIECE_FLOATS: usize = 256 << 10;
 
 /// Layers one after the other, as one function from signal to signal.
 #[derive(Debug)]

@@ -191,9 +191,9 @@ impl Taps {
     /// `activation` of [`Taps::forward`].
     pub(crate) fn forward_then(&self, activation: &Activation, x: &[f32], out: &mut [f32]) {
         match (&self.weights, activation) {
-            (TapWeights::Depthwise(weights, bias), Activation::Snake { alpha, inverse }) => {
+            (TapWeights::Depthwise(weights, bias), Activation::Snake { turns, inverse }) => {
                 let taps = (&weights[..], &bias[..], self.size.dilation);
-                snake_of_depthwise_conv1d(x, taps, (alpha, inverse), out);
+                snake_of_depthwise_conv1d(x, taps, (turns, inverse), out);
             }
             _ => {
                 self.forward(x, out);
