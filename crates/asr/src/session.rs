@@ -9,8 +9,12 @@ use crate::search::EmittedToken;
 use crate::stream::{StepMemory, StreamError, StreamEvent, StreamState};
 use crate::transcript::{Transcript, TranscriptContext};
 
-/// Most recordings that are recognised side by side; bounds memory.
-const BATCH_STREAMS: usize = 8;
+/// Seconds of audio that recordings side by side may have at a step: enough rows for the matrix kernels on many threads,
+/// little memory. One that has more by itself is alone.
+const BATCH_SECONDS: usize = 60;
+
+/// Most recordings side by side, however short.
+const BATCH_STREAMS: usize = 64;
 
 /// A recording that arrives in pieces. Any way of cutting it gives the same transcript, and memory stays bounded
 /// however long it is: [`Model::windows`] says how.
@@ -111,7 +115,9 @@ impl Model {
         }
         let mut transcripts = Vec::with_capacity(recordings.len());
         let mut memory = StepMemory::default();
-        for group in recordings.chunks(BATCH_STREAMS) {
+        let room = self.recording().room();
+        let most = BATCH_SECONDS * self.sample_rate() as usize;
+        for group in runs(recordings, room, most) {
             let mut side_by_side: Vec<Recording> =
                 group.iter().map(|_| Recording::new(self)).collect();
             let mut rests: Vec<&[f32]> = group.to_vec();
@@ -132,6 +138,22 @@ impl Model {
         }
         Ok(transcripts)
     }
+}
+
+/// Cuts recordings into runs that are recognised side by side: a step takes at most `most` samples of all of a run together,
+/// or of a single one what that needs. It takes no more than `room` of each. The shortest ones count as if they were longer.
+fn runs<'r, 'a>(recordings: &'r [&'a [f32]], room: usize, most: usize) -> Vec<&'r [&'a [f32]]> {
+    let (mut runs, mut start, mut samples) = (Vec::new(), 0, 0);
+    for (n, pcm) in recordings.iter().enumerate() {
+        let own = pcm.len().min(room).max(most / BATCH_STREAMS);
+        if n > start && samples + own > most {
+            runs.push(&recordings[start..n]);
+            (start, samples) = (n, 0);
+        }
+        samples += own;
+    }
+    runs.push(&recordings[start..]);
+    runs
 }
 
 impl Recording {
@@ -173,5 +195,39 @@ impl Recording {
             aggregate: model.options().aggregate,
         };
         Transcript::new(&self.tokens, &context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn recordings_run_together_while_a_step_of_all_stays_small() {
+        let silence = [0.0; 100];
+        for (lengths, expected) in [
+            (&[][..], &[0][..]),
+            (&[100], &[1]),
+            (&[4, 3, 3, 1, 0, 9], &[3, 3]),
+            (&[4, 7, 4, 6], &[1, 1, 2]),
+            // Of long ones, a step takes the room of a window.
+            (&[8, 100, 100, 100], &[1, 1, 1, 1]),
+        ] {
+            let recordings: Vec<&[f32]> = lengths.iter().map(|&n| &silence[..n]).collect();
+            let cut = runs(&recordings, 8, 10);
+            let counts: Vec<usize> = cut.iter().map(|run| run.len()).collect();
+            assert_eq!(counts, expected, "{lengths:?}");
+            assert_eq!(cut.concat(), recordings);
+        }
+        let long: Vec<&[f32]> = vec![&silence; 7];
+        let counts: Vec<usize> = runs(&long, 3, 10).iter().map(|run| run.len()).collect();
+        assert_eq!(
+            counts,
+            [3, 3, 1],
+            "windows of long ones go together where they are short"
+        );
+        let none: Vec<&[f32]> = vec![&[]; 200];
+        let longest = runs(&none, 1000, 1000).iter().map(|run| run.len()).max();
+        assert!(longest <= Some(67), "{longest:?}");
     }
 }

@@ -70,7 +70,8 @@ const TRANSCRIBE_HELP: &str = "\
 Inputs:
   A FILE is read by its content; its name does not matter. A folder stands for
   every audio file below it, in sorted order, without hidden ones. `-` reads
-  one recording from stdin.
+  one recording from stdin. Short files are recognised several at a time; each
+  result is what the file gives alone, and they come in the order of the inputs.
 
 Output on stdout:
   text  the text and a newline; of several inputs or a folder, a line

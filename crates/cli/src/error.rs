@@ -49,6 +49,19 @@ pub(crate) enum CliError {
         model.display()
     )]
     NoModel { model: PathBuf },
+    #[error(
+        "{}: is a codec ({family}), no speech recogniser; use it with: percept codec encode|decode --model {}",
+        model.display(), model.display()
+    )]
+    IsCodec {
+        model: PathBuf,
+        family: &'static str,
+    },
+    #[error(
+        "{}: is a speech recogniser ({family}), no codec; use it with: percept transcribe --model {}",
+        model.display(), model.display()
+    )]
+    IsRecognizer { model: PathBuf, family: String },
     #[error("{id}: not in the cache; download it with: percept models pull {id}")]
     NotCached { id: String },
     #[error(
@@ -167,7 +180,17 @@ impl CliError {
 
 impl From<percept::Error> for CliError {
     fn from(error: percept::Error) -> Self {
-        CliError::Recognizer(Box::new(error))
+        match error {
+            percept::Error::IsCodec { file, family } => CliError::IsCodec {
+                model: file,
+                family: family.name(),
+            },
+            percept::Error::IsRecognizer { file, family } => CliError::IsRecognizer {
+                model: file,
+                family,
+            },
+            other => CliError::Recognizer(Box::new(other)),
+        }
     }
 }
 

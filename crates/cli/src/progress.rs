@@ -1,14 +1,16 @@
 //! How far the work is: bars on a terminal, JSON lines for scripts, or nothing.
 
+mod event;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 
 use crate::args::ProgressMode;
 use crate::error::CliError;
+use event::Event;
 
 /// The shortest time between two `progress` events.
 const EVENT_INTERVAL: Duration = Duration::from_millis(200);
@@ -24,49 +26,6 @@ enum Way {
     Bars,
     Json,
     Silent,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
-    Start {
-        file: &'a str,
-        index: usize,
-        files: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        seconds_total: Option<f64>,
-    },
-    Progress {
-        file: &'a str,
-        seconds_done: f64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        seconds_total: Option<f64>,
-    },
-    Done {
-        file: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        seconds_done: Option<f64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        output: Option<String>,
-        skipped: bool,
-    },
-    Download {
-        model: &'a str,
-        bytes_done: u64,
-        bytes_total: u64,
-    },
-    Error {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        file: Option<&'a str>,
-        message: String,
-    },
-}
-
-impl Event<'_> {
-    fn send(&self) {
-        let json = serde_json::to_string(self).expect("an event holds strings and numbers only");
-        to_stderr(&json);
-    }
 }
 
 /// Writes a line to stderr. If that is closed, nobody wants to know.
@@ -116,34 +75,61 @@ impl Progress {
         seconds_total: Option<f64>,
     ) -> FileProgress<'a> {
         let Place { index, files } = place;
-        let bar = match self.way {
-            Way::Bars => Some(bar(
-                seconds_total,
-                &if files > 1 {
-                    format!("[{index}/{files}] {file}")
-                } else {
-                    file.to_owned()
-                },
-            )),
-            Way::Json => {
-                Event::Start {
-                    file,
-                    index,
-                    files,
-                    seconds_total,
-                }
-                .send();
-                None
-            }
-            Way::Silent => None,
+        let message = match files {
+            1 => file.to_owned(),
+            _ => format!("[{index}/{files}] {file}"),
         };
+        let bar = (self.way == Way::Bars).then(|| bar(seconds_total, &message));
+        FileProgress {
+            bar,
+            ..self.start_beside(file, place, seconds_total)
+        }
+    }
+
+    /// Begins one of several recordings that are done side by side; [`Progress::together`] has their bar.
+    pub(crate) fn start_beside<'a>(
+        self,
+        file: &'a str,
+        place: Place,
+        seconds_total: Option<f64>,
+    ) -> FileProgress<'a> {
+        if self.way == Way::Json {
+            let Place { index, files } = place;
+            Event::Start {
+                file,
+                index,
+                files,
+                seconds_total,
+            }
+            .send();
+        }
         FileProgress {
             way: self.way,
             file,
             seconds_total,
-            bar,
+            bar: None,
             last: Instant::now(),
         }
+    }
+
+    /// Shows that `file` and others, `count` in all, are done side by side.
+    pub(crate) fn together(self, file: &str, first: Place, count: usize) -> Together {
+        let Place { index, files } = first;
+        let others = match count {
+            1 => String::new(),
+            _ => format!(" and {} more", count - 1),
+        };
+        let bar = (self.way == Way::Bars).then(|| {
+            let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%");
+            ProgressBar::new(files as u64)
+                .with_style(style.expect("the template is valid"))
+                .with_message(format!("[{index}/{files}] {file}{others}"))
+                .with_position(index as u64 - 1)
+        });
+        if let Some(bar) = &bar {
+            bar.tick();
+        }
+        Together { bar }
     }
 
     /// A recording whose `output` is up to date.
@@ -256,6 +242,19 @@ impl FileProgress<'_> {
 impl Drop for FileProgress<'_> {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// Several recordings that are done side by side. The bar, which is over all recordings, disappears when this is dropped.
+pub(crate) struct Together {
+    bar: Option<ProgressBar>,
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }
 

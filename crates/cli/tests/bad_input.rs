@@ -4,7 +4,10 @@ mod common;
 
 use std::fs;
 
-use common::{files, float_wav, noise, path, percept, put, run_in, run_with_stdin, wav};
+use common::{
+    codec_fixture, files, fixture, float_wav, noise, path, percept, put, run_in, run_with_stdin,
+    wav,
+};
 
 /// Recordings that are none.
 fn bad_recordings() -> Vec<(&'static str, Vec<u8>)> {
@@ -281,4 +284,41 @@ fn a_model_that_is_none_is_one_line() {
         &["transcribe", "--model", "someone/something", "a.wav"],
     )
     .fails(&["someone/something"]);
+}
+
+#[test]
+fn a_codec_is_no_recogniser_and_a_recogniser_is_no_codec() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), &[("a.wav", &noise(1))]);
+    for (codec, family) in [
+        ("snac/24khz", "snac"),
+        ("dac/24khz", "dac"),
+        ("encodec/24khz", "encodec"),
+        ("mimi/24khz", "mimi"),
+    ] {
+        let model = codec_fixture(codec);
+        let advice = format!("percept codec encode|decode --model {model}");
+        let parts = [&model[..], &format!("is a codec ({family})"), &advice];
+        for args in [
+            &["transcribe", "--model", &model, "a.wav"][..],
+            &["stream", "--model", &model, "a.wav"],
+            &[
+                "features", "--stage", "mel", "--model", &model, "a.wav", "-o", "x.npy",
+            ],
+        ] {
+            assert_eq!(run_in(folder.path(), args).fails(&parts), "", "{args:?}");
+        }
+    }
+    for (name, family) in [("tdt_v3", "parakeet_tdt"), ("ctc", "parakeet_ctc")] {
+        let model = fixture(name);
+        let advice = format!("percept transcribe --model {model}");
+        let parts = [
+            &model[..],
+            &format!("is a speech recogniser ({family})"),
+            &advice,
+        ];
+        let args = ["codec", "encode", "--model", &model, "a.wav", "-o", "x.nct"];
+        assert_eq!(run_in(folder.path(), &args).fails(&parts), "", "{name}");
+    }
+    assert_eq!(files(folder.path(), true), ["a.wav"]);
 }

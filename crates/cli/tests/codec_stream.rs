@@ -237,7 +237,7 @@ fn a_stream_of_samples_gives_the_codes_of_the_file() {
         .read_all()
         .whole()
         .unwrap();
-    assert_eq!(streamed.into_books(), expected.clone().into_books());
+    assert_eq!(streamed, expected);
 
     let lines = text(codec(
         &[
@@ -289,6 +289,71 @@ fn a_stream_of_samples_gives_the_codes_of_the_file() {
         b"",
     ));
     assert_eq!(from_file, ids(folder.path(), &[]));
+}
+
+#[test]
+fn what_a_pipe_gave_is_decoded_as_the_file_is() {
+    let (folder, whole) = whole();
+    let samples = pcm().len() as u64;
+    for format in ["nct", "json"] {
+        let bytes = ok(codec(
+            &["encode", "--stream", "--format", format, "-"],
+            &raw(&pcm()),
+        ));
+        let name = format!("piped.{format}");
+        put(folder.path(), &[(&name, &bytes)]);
+        let piped = path(folder.path(), &name);
+        let decoded = ok(codec(&["decode", &piped, "--raw", "-o", "-"], b""));
+        assert!(decoded == whole, "{format}");
+        let from_stdin = ok(codec(&["decode", "-", "--raw"], &bytes));
+        assert!(from_stdin == whole, "{format}");
+        let info = text(codec(&["info", "--format", "json", &piped], b""));
+        let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+        assert_eq!(
+            (&info["kind"], &info["source_samples"], &info["damage"]),
+            (&format.into(), &samples.into(), &serde_json::Value::Null)
+        );
+    }
+}
+
+#[test]
+fn what_a_pipe_lost_the_end_of_is_decoded_to_there_and_told() {
+    let (folder, whole) = whole();
+    let nct = ok(codec(&["encode", "--stream", "-"], &raw(&pcm())));
+    let args = ["encode", "--stream", "--format", "json", "-"];
+    let json = text(codec(&args, &raw(&pcm())));
+    let lines: Vec<&str> = json.lines().collect();
+    let cut_line = format!("{}\n{}", lines[0], &lines[1][..30]);
+    let twice = json.repeat(2);
+    for (name, bytes, part) in [
+        ("cut.nct", &nct[..nct.len() - 22], "ends early"),
+        (
+            "cut.json",
+            cut_line.as_bytes(),
+            "object 1 of the JSON is damaged",
+        ),
+        ("twice.nct", &nct.repeat(2), "more follows"),
+        ("twice.json", twice.as_bytes(), "joined"),
+    ] {
+        put(folder.path(), &[(name, bytes)]);
+        let file = path(folder.path(), name);
+        let output = codec(&["decode", &file, "--raw", "-o", "-"], b"");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(name) && stderr.contains(part), "{stderr}");
+        assert!(stderr.contains("what is before it is good"), "{stderr}");
+        match name {
+            "cut.json" => assert!(output.stdout.len() >= 4 * 2_048),
+            _ => assert!(output.stdout.starts_with(&whole), "{name}"),
+        }
+        let info = codec(&["info", &file], b"");
+        assert_eq!(info.status.code(), Some(1), "{name}");
+        assert!(
+            String::from_utf8_lossy(&info.stdout).contains(part),
+            "{name}"
+        );
+    }
 }
 
 #[test]
@@ -433,6 +498,7 @@ fn options_of_streams_need_a_stream() {
         &["decode", "--tokens", "u16", "x.nct"][..],
         &["decode", "--lookahead", "3", "x.nct"],
         &["decode", "--stream", "-o", "x.wav"],
+        &["decode", "--stream", "--from", "1"],
         &["decode"],
         &["decode", "--layout", "tree", "x.nct"],
         &["decode", "--stream", "--layout", "orpheus", "--base", "7"],

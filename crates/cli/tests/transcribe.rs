@@ -384,9 +384,9 @@ fn an_interruption_ends_with_130_and_leaves_nothing() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The command blocks on the rest of the recording once it has read this.
-    let stdin = child.stdin.as_mut().unwrap();
-    std::io::Write::write_all(stdin, &noise(1)[..20_000]).unwrap();
+    // The command blocks on the rest of the recording once it has read this; its end must not come.
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, &noise(1)[..20_000]).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(300));
     let kill = std::process::Command::new("kill")
         .args(["-INT", &child.id().to_string()])

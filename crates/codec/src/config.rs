@@ -73,3 +73,12 @@ pub(crate) fn product(rates: &[usize]) -> usize {
         .iter()
         .fold(1, |product: usize, &rate| product.saturating_mul(rate))
 }
+
+/// Rows that one row has become behind each of `rates`.
+pub(crate) fn rates_behind(rates: &[usize]) -> Vec<u64> {
+    let rise = |rows: &mut u64, &rate: &usize| {
+        *rows = rows.saturating_mul(rate as u64);
+        Some(*rows)
+    };
+    rates.iter().scan(1, rise).collect()
+}

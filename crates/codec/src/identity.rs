@@ -62,7 +62,8 @@ impl CodecFamily {
 }
 
 impl CodecModel {
-    /// The header of a token file of codes of the first `books` books of this model. The length of the sound is not in it.
+    /// The header of a token file of codes of the first `books` books of this model. The length of the sound is not in it, but will
+    /// be at the end of the file.
     ///
     /// # Errors
     /// [`CodecError::Io`] where the weights cannot be read again, [`CodecError::Books`] for books that there are not, and
@@ -111,6 +112,7 @@ impl CodecModel {
             weights_id: weights_id(self.weights_file())?,
             packet_superframes: 0,
             segmented: false,
+            has_end: true,
             user_json: String::new(),
         })
     }

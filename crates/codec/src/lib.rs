@@ -18,6 +18,7 @@ mod container;
 mod dac;
 mod encodec;
 mod error;
+mod excerpt;
 mod identity;
 mod layout;
 mod mimi;
@@ -33,15 +34,17 @@ mod spec;
 mod stream;
 
 pub use backend::{
-    Backend, BackendConfig, BackendError, BackendFamily, CodecBackend, DacBackend, DacFamily,
-    EncodecBackend, EncodecFamily, MimiBackend, MimiFamily, SnacBackend, SnacFamily,
+    Backend, BackendConfig, BackendError, BackendFamily, CodecBackend, CodecBackendHandle,
+    DacBackend, DacFamily, DynCodecProvider, EncodecBackend, EncodecFamily, MimiBackend,
+    MimiFamily, SnacBackend, SnacFamily,
 };
 pub use codes::{BookSpec, Codes, CodesError, Segment};
 pub use container::{
-    ContainerError, EcdcFile, EcdcMeta, JsonCodes, NctFile, NctHeader, NctReader, NctWriter,
-    Salvage, TokenFileKind, read_ecdc, sniff, write_nct,
+    ContainerError, EcdcFile, EcdcMeta, JsonCodes, JsonSalvage, NctFile, NctHeader, NctReader,
+    NctWriter, Salvage, TokenFileKind, read_ecdc, sniff, write_nct,
 };
 pub use error::{CodecError, ConfigFault};
+pub use excerpt::Excerpt;
 pub use identity::weights_id;
 pub use layout::{
     Delay, FlatByBook, FrameMajor, HfBkt, LayoutError, MiniOmni, SnacTree, StreamEnd, TokenEvent,

@@ -41,6 +41,9 @@ pub(crate) struct Parts {
     pub(crate) pads_to: usize,
     /// How sound is cut into segments, for codecs that work on each alone.
     pub(crate) segmentation: Option<Segmentation>,
+    /// For decoders that look as far back as ahead, but for their transposed convolutions: the rows in a latent frame
+    /// behind each of these, where noise is added if at all.
+    pub(crate) local_rates: Option<Vec<u64>>,
 }
 
 impl CodecModel {
@@ -261,14 +264,21 @@ pub(crate) fn family_of(config: &serde_json::Value, tensors: &Tensors) -> Option
 }
 
 impl Control {
+    /// Tells how far the work is, unless it is not wanted any more.
     fn report(&self, done: u64, total: u64) -> Result<(), CodecError> {
-        if self.cancel.is_cancelled() {
-            return Err(CodecError::Cancelled);
-        }
+        self.check()?;
         if let Some(progress) = &self.progress {
             progress(Progress { done, total });
         }
-        Ok(())
+        self.check()
+    }
+
+    /// Whether the work is still wanted.
+    pub(crate) fn check(&self) -> Result<(), CodecError> {
+        match self.cancel.is_cancelled() {
+            true => Err(CodecError::Cancelled),
+            false => Ok(()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use percept_nn::signal::{
 use percept_weights::{Tensors, WeightsError};
 use serde::Deserialize;
 
-use crate::config::{LoadFault, MAX_SIZE, in_range, product};
+use crate::config::{LoadFault, MAX_SIZE, in_range, product, rates_behind};
 use crate::error::ConfigFault;
 use crate::model::Parts;
 use crate::quantizer::{FactorizedBook, FactorizedQuantizer};
@@ -209,6 +209,7 @@ fn build(config: &SnacConfig, tensors: &Tensors) -> Result<Parts, WeightsError> 
         decoder: builder.decoder()?,
         pads_to: config.align() * config.hop(),
         segmentation: None,
+        local_rates: Some(rates_behind(&config.decoder_rates)),
     })
 }
 

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use percept_asr::ModelConfig;
 use percept_codec::{
-    CodecError, CodecModel, CodecSpec, Codes, DecodeOptions, EncodeOptions, Pcm, PcmRef,
-    StreamDecoder, StreamEncoder,
+    CodecError, CodecModel, CodecSpec, Codes, ConfigFault, DecodeOptions, EncodeOptions, Excerpt,
+    Pcm, PcmRef, StreamDecoder, StreamEncoder,
 };
 use percept_weights::Checkpoint;
 use rayon::ThreadPool;
@@ -50,7 +51,11 @@ impl Codec {
     /// # Errors
     /// [`Error`] names the file and what in it is missing, misshapen or unknown.
     pub fn open(path: &Path, options: &CodecOptions) -> Result<Self, Error> {
-        Self::load(options, || CodecModel::open(path))
+        let loaded = Self::load(options, || CodecModel::open(path));
+        loaded.map_err(|error| match Checkpoint::open(path) {
+            Ok(checkpoint) => explained(error, &checkpoint),
+            Err(_) => error,
+        })
     }
 
     /// Loads an opened checkpoint.
@@ -58,7 +63,8 @@ impl Codec {
     /// # Errors
     /// As [`Codec::open`].
     pub fn from_checkpoint(checkpoint: &Checkpoint, options: &CodecOptions) -> Result<Self, Error> {
-        Self::load(options, || CodecModel::from_checkpoint(checkpoint))
+        let loaded = Self::load(options, || CodecModel::from_checkpoint(checkpoint));
+        loaded.map_err(|error| explained(error, checkpoint))
     }
 
     fn load(
@@ -155,11 +161,37 @@ impl Codec {
         }
     }
 
+    /// The codes of a stretch of sound, see [`CodecModel::excerpt`], on their way to it.
+    pub fn excerpt_decoder(&self, options: &DecodeOptions, excerpt: &Excerpt) -> CodecDecoder {
+        CodecDecoder {
+            stream: StreamDecoder::for_excerpt(Arc::clone(&self.model), options, excerpt),
+            pool: Arc::clone(&self.pool),
+        }
+    }
+
     /// The same as futures, on the same threads.
     #[cfg(feature = "async")]
     pub fn asynch(&self) -> percept_codec::asynch::AsyncCodec {
         percept_codec::asynch::AsyncCodec::new(Arc::clone(&self.model))
             .on_pool(Arc::clone(&self.pool))
+    }
+}
+
+/// Says what a checkpoint is that holds no known codec, where it is a recogniser.
+fn explained(error: Error, checkpoint: &Checkpoint) -> Error {
+    let is_unknown = matches!(
+        &error,
+        Error::Codec(CodecError::Config {
+            fault: ConfigFault::UnknownFamily,
+            ..
+        })
+    );
+    match ModelConfig::family_of(checkpoint) {
+        Some(family) if is_unknown => Error::IsRecognizer {
+            file: checkpoint.path().to_owned(),
+            family,
+        },
+        _ => error,
     }
 }
 

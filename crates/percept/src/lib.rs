@@ -48,17 +48,18 @@ pub use percept_audio as audio;
 #[cfg(feature = "async")]
 pub use percept_codec::asynch;
 pub use percept_codec::{
-    Backend, BackendConfig, BackendError, BackendFamily, CodecBackend, DacBackend, DacFamily,
-    EncodecBackend, EncodecFamily, MimiBackend, MimiFamily, SnacBackend, SnacFamily,
+    Backend, BackendConfig, BackendError, BackendFamily, CodecBackend, CodecBackendHandle,
+    DacBackend, DacFamily, DynCodecProvider, EncodecBackend, EncodecFamily, MimiBackend,
+    MimiFamily, SnacBackend, SnacFamily,
 };
 pub use percept_codec::{
     BookSpec, CancelFlag, CodecError, CodecFamily, CodecModel, CodecSpec, Codes, CodesError,
-    ConfigFault, Control, DecodeOptions, EncodeOptions, Lookahead, Noise, NoiseSource, Pcm, PcmRef,
-    Progress, Segment as CodeSegment,
+    ConfigFault, Control, DecodeOptions, EncodeOptions, Excerpt, Lookahead, Noise, NoiseSource,
+    Pcm, PcmRef, Progress, Segment as CodeSegment,
 };
 pub use percept_codec::{
-    ContainerError, EcdcFile, EcdcMeta, JsonCodes, NctFile, NctHeader, NctReader, NctWriter,
-    Salvage, TokenFileKind, read_ecdc, sniff, write_nct,
+    ContainerError, EcdcFile, EcdcMeta, JsonCodes, JsonSalvage, NctFile, NctHeader, NctReader,
+    NctWriter, Salvage, TokenFileKind, read_ecdc, sniff, write_nct,
 };
 pub use percept_codec::{
     Delay, FlatByBook, FrameMajor, HfBkt, LayoutError, MiniOmni, SnacTree, StreamEnd, TokenEvent,

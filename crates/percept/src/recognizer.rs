@@ -1,13 +1,13 @@
 //! The front door to speech recognition.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use percept_asr::{
     Aggregate, Confidence, Decoder, Model, ModelError, ModelOptions, Profile, SchedulerError,
     StreamError, Transcript,
 };
-use percept_codec::CodecError;
+use percept_codec::{CodecError, CodecFamily};
 use percept_weights::{Checkpoint, WeightCache, WeightsError};
 use rayon::ThreadPool;
 
@@ -65,6 +65,22 @@ pub enum Error {
     /// The codec's checkpoint, its audio or its codes are at fault.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// A codec in the place of a recogniser.
+    #[error("{file}: is a codec ({family}), no speech recogniser; open it as a `Codec`", file = file.display(), family = family.name())]
+    IsCodec {
+        /// The checkpoint.
+        file: PathBuf,
+        /// Which kind.
+        family: CodecFamily,
+    },
+    /// A recogniser in the place of a codec.
+    #[error("{file}: is a speech recogniser ({family}), no codec; open it as a `Recognizer`", file = file.display())]
+    IsRecognizer {
+        /// The checkpoint.
+        file: PathBuf,
+        /// What it calls itself.
+        family: String,
+    },
     /// The system refused to start threads.
     #[error("{threads} threads could not be started: {source}; ask for fewer")]
     Threads {
@@ -89,6 +105,8 @@ impl Error {
             Error::Stream(error) => error.code(),
             Error::Scheduler(error) => error.code(),
             Error::Codec(error) => error.code(),
+            Error::IsCodec { .. } => "is-codec",
+            Error::IsRecognizer { .. } => "is-recognizer",
             Error::Threads { .. } => "threads",
         }
     }
@@ -167,11 +185,17 @@ impl Recognizer {
             },
             weight_cache: options.weight_cache.clone(),
         };
-        let model = pool.install(|| Model::load(checkpoint, options))?;
-        Ok(Recognizer {
-            model: Arc::new(model),
-            pool,
-        })
+        let (file, codec) = (checkpoint.path().to_owned(), CodecFamily::of(&checkpoint));
+        match (pool.install(|| Model::load(checkpoint, options)), codec) {
+            (Ok(model), _) => Ok(Recognizer {
+                model: Arc::new(model),
+                pool,
+            }),
+            (Err(ModelError::UnknownFamily { .. }), Some(family)) => {
+                Err(Error::IsCodec { file, family })
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     /// The model, with its configuration and vocabulary.
@@ -190,6 +214,11 @@ impl Recognizer {
     /// Threads that compute.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// These threads themselves: for work around the recogniser, such as decoding audio, that is not to crowd it out.
+    pub fn pool(&self) -> &Arc<ThreadPool> {
+        &self.pool
     }
 
     /// Samples per second of the audio it takes.

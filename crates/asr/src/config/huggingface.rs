@@ -20,11 +20,17 @@ const FAMILIES: [&str; 5] = [
     "nemotron3_5_asr",
 ];
 
+/// What a checkpoint calls itself, and whether that is a recogniser.
+pub(super) fn family<'a>(fields: &Fields<'a>) -> (&'a str, bool) {
+    let family = fields.text("model_type").unwrap_or("none");
+    (family, FAMILIES.contains(&family))
+}
+
 pub(super) fn read(checkpoint: &Checkpoint) -> Result<ModelConfig, ModelError> {
     let file = checkpoint.config_path();
     let fields = Fields::new(&file, checkpoint.config());
-    let family = fields.text("model_type").unwrap_or("none");
-    if !FAMILIES.contains(&family) {
+    let (family, is_recogniser) = family(&fields);
+    if !is_recogniser {
         return Err(ModelError::UnknownFamily {
             file: checkpoint.path().into(),
             family: family.into(),

@@ -77,6 +77,17 @@ pub struct PromptConfig {
 }
 
 impl ModelConfig {
+    /// What a recogniser calls its family; `None` for a checkpoint of another kind.
+    pub fn family_of(checkpoint: &Checkpoint) -> Option<String> {
+        let file = checkpoint.config_path();
+        let fields = fields::Fields::new(&file, checkpoint.config());
+        let (family, is_recogniser) = match checkpoint.layout() {
+            Layout::Nemo => nemo::family(&fields),
+            _ => huggingface::family(&fields),
+        };
+        is_recogniser.then(|| family.to_owned())
+    }
+
     /// Reads the configuration of `checkpoint`, whose tensors already have NeMo's names.
     ///
     /// # Errors

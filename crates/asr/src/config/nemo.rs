@@ -11,21 +11,25 @@ use crate::ctc::CtcConfig;
 use crate::error::ModelError;
 use crate::transducer::{Activation, TransducerConfig};
 
+/// What a checkpoint calls itself, and whether that is a recogniser.
+pub(super) fn family<'a>(fields: &Fields<'a>) -> (&'a str, bool) {
+    let encoder = fields.text("encoder._target_").unwrap_or("none");
+    let target = fields.text("target").unwrap_or(encoder);
+    let family = target.rsplit('.').next().unwrap_or(target);
+    (family, encoder.ends_with("ConformerEncoder"))
+}
+
 pub(super) fn read(checkpoint: &Checkpoint) -> Result<ModelConfig, ModelError> {
     let file = checkpoint.config_path();
     let fields = Fields::new(&file, checkpoint.config());
-    let target = fields
-        .text("target")
-        .or_else(|| fields.text("encoder._target_"))
-        .unwrap_or("none");
-    let family = target.rsplit('.').next().unwrap_or(target).to_owned();
-    let encoder_kind = fields.text("encoder._target_").unwrap_or("none");
-    if !encoder_kind.ends_with("ConformerEncoder") {
+    let (family, is_recogniser) = family(&fields);
+    if !is_recogniser {
         return Err(ModelError::UnknownFamily {
             file: checkpoint.path().into(),
-            family,
+            family: family.into(),
         });
     }
+    let family = family.to_owned();
     let tensors = checkpoint.tensors();
     let encoder = encoder(&fields, tensors)?;
     let mel = mel(&fields, encoder.subsampling.mels)?;

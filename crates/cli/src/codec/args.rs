@@ -18,6 +18,8 @@ pub(crate) enum CodecCommand {
     Encode(EncodeArgs),
     /// Turn tokens into sound
     Decode(DecodeArgs),
+    /// Write a token file again, with fewer books or without its damage
+    Copy(CopyArgs),
     /// Say what a token file is, or a codec
     Info(InfoArgs),
 }
@@ -169,6 +171,12 @@ pub(crate) struct DecodeArgs {
     /// Codebooks to decode, coarse to fine; without it all that are there, with --stream as many as the codec usually has
     #[arg(long, value_name = "N")]
     pub(crate) books: Option<NonZeroUsize>,
+    /// Begin at so many seconds of the recording; what is written is bit for bit that part of the whole
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["stream", "plot"])]
+    pub(crate) from: Option<f64>,
+    /// End at so many seconds of the recording, or where it ends
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["stream", "plot"])]
+    pub(crate) to: Option<f64>,
     /// Decode with this model although the tokens were made with other weights
     #[arg(long)]
     pub(crate) any_model: bool,
@@ -189,6 +197,28 @@ pub(crate) struct DecodeArgs {
     /// The token file, or `-` for stdin
     #[arg(value_name = "FILE|-", required_unless_present = "stream")]
     pub(crate) input: Option<PathBuf>,
+}
+
+/// `percept codec copy`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is before the damage of a file is copied as a whole file; the exit status is 1 then. The totals of a \
+        file that came out of a pipe go to its beginning. No codec is needed.\n\nExamples:\n  percept codec copy --books 2 \
+        talk.nct -o coarse.nct\n  percept codec copy broken.nct -o rescued.nct"
+)]
+pub(crate) struct CopyArgs {
+    /// The file to write, `-` for stdout; stdout for stdin without it
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+    /// Codebooks to keep, coarse to fine; all of them without it
+    #[arg(long, value_name = "N")]
+    pub(crate) books: Option<NonZeroUsize>,
+    /// How to report errors on stderr
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
+    /// The token file (.nct), or `-` for stdin
+    #[arg(value_name = "FILE|-")]
+    pub(crate) input: PathBuf,
 }
 
 /// `percept codec info`.
@@ -213,7 +243,7 @@ pub(crate) struct InfoArgs {
 pub(crate) enum TokenFormat {
     /// A token file: bit-packed, checked, with all that decoding needs
     Nct,
-    /// One object; with --stream one for each piece, a line each
+    /// One object; with --stream one for each piece, a line each, which are read together
     Json,
     /// Token ids as text in the order of --layout, a line for each super-frame where the order allows it
     Ids,
@@ -248,6 +278,13 @@ pub(crate) enum TokenForm {
     U16,
     /// Little-endian integers of 32 bits
     U32,
+}
+
+/// Reads `--from` and `--to`.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok();
+    let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+    seconds.ok_or_else(|| "give seconds from the start, such as 12.5".to_owned())
 }
 
 /// Reads `--noise`.

@@ -11,6 +11,7 @@ use super::encode::check_exists;
 use super::error::CodecFault;
 use super::model::{self, Made, Opened};
 use super::output::Target;
+use super::part::{Part, Span};
 use super::token_file::TokenFile;
 use super::wav::{PcmFormat, PcmWriter, Sample};
 use crate::atomic;
@@ -25,6 +26,7 @@ use crate::progress::{FileProgress, Place, Progress};
 /// What keeps it from being decoded; for a damaged one after everything before the damage was written.
 pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError> {
     args.order.check(false)?;
+    let span = Span::of(args)?;
     let input = args
         .input
         .as_deref()
@@ -35,17 +37,21 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     target.check_terminal("sound")?;
     target.check_plot(args.plot.as_deref(), &source)?;
     check_exists(&source)?;
-    let file = TokenFile::read(&source)?;
+    let file = match span {
+        None => TokenFile::read(&source)?,
+        Some(_) => TokenFile::open(&source)?,
+    };
     let opened = model::open(&args.model, Some(&file.made), &args.work, progress)?;
     check_model(&file, &opened, args.any_model)?;
-    let (mut codes, damage) = file.into_codes(&opened.codec.spec().books)?;
-    let label = source.label();
-    limit_books(&mut codes, args.books.map(usize::from)).map_err(|error| error.about(&label))?;
+    let mut part = Part::of(file, span, &opened.codec)?;
+    let (label, damage) = (source.label(), part.damage.take());
+    limit_books(&mut part.codes, args.books.map(usize::from))
+        .map_err(|error| error.about(&label))?;
     let work = Work {
         args,
         label: &label,
         opened: &opened,
-        codes,
+        part,
     };
     let mut shown = progress.start(&label, Place { index: 1, files: 1 }, Some(work.seconds()));
     let mut drawing = args
@@ -163,7 +169,7 @@ struct Work<'a> {
     args: &'a DecodeArgs,
     label: &'a str,
     opened: &'a Opened,
-    codes: Codes,
+    part: Part,
 }
 
 impl Work<'_> {
@@ -171,15 +177,8 @@ impl Work<'_> {
         &self.opened.codec
     }
 
-    /// Samples per channel that are written: as many as the recording had, if that is known.
-    fn samples(&self) -> u64 {
-        let hop = u64::from(self.codec().spec().hop);
-        let all = self.codes.frames().saturating_mul(hop);
-        self.codes.source_samples().unwrap_or(all).min(all)
-    }
-
     fn seconds(&self) -> f64 {
-        self.samples() as f64 / f64::from(self.codec().spec().sample_rate)
+        self.part.samples as f64 / f64::from(self.codec().spec().sample_rate)
     }
 
     /// Writes the sound a tile at a time, and returns how many samples were clipped.
@@ -196,27 +195,32 @@ impl Work<'_> {
             channels: spec.channels,
         };
         if !self.args.raw {
-            out.write_all(&format.header(Some(self.samples())))?;
+            out.write_all(&format.header(Some(self.part.samples)))?;
         }
-        let mut writer = PcmWriter::new(out, format, Some(self.samples()));
-        let mut decoder = self.codec().decoder(&options(self.args));
+        let mut writer = PcmWriter::new(out, format, Some(self.part.samples));
+        let (part, options) = (&self.part, options(self.args));
+        let mut decoder = self.codec().excerpt_decoder(&options, &part.excerpt);
+        let mut skipped = part.excerpt.skipped();
         let about = |error: percept::Error| Halt::Fault(CliError::from(error).about(self.label));
         let mut pcm = Vec::new();
-        for tile in self.codec().model().decode_pieces(&self.codes) {
-            let tile = self.codes.slice(tile);
+        for tile in self.codec().model().decode_pieces(&part.codes) {
+            let tile = part.codes.slice(tile);
             let tile = tile.map_err(|error| about(CodecError::from(error).into()))?;
             if let Some(drawing) = drawing {
                 drawing.codes(&tile);
             }
             decoder.push(&tile, &mut pcm).map_err(about)?;
+            skip(&mut pcm, &mut skipped, spec.channels);
             self.hand_out(&mut writer, &pcm, drawing)?;
             pcm.clear();
             shown.advance(writer.written() as f64 / f64::from(spec.sample_rate));
         }
+        // Where the part ends before the codes do, all of it has come out.
         decoder.finish(&mut pcm).map_err(about)?;
+        skip(&mut pcm, &mut skipped, spec.channels);
         self.hand_out(&mut writer, &pcm, drawing)?;
         // Some decoders give a few samples less than their frames are long.
-        let missing = (self.samples() - writer.written()) as usize * usize::from(spec.channels);
+        let missing = (self.part.samples - writer.written()) as usize * usize::from(spec.channels);
         self.hand_out(&mut writer, &vec![0.0; missing], drawing)?;
         writer.flush()?;
         Ok(writer.clipped())
@@ -229,13 +233,21 @@ impl Work<'_> {
         drawing: &mut Option<Drawing>,
     ) -> Result<(), Halt> {
         let channels = u64::from(self.codec().spec().channels);
-        let left = (self.samples() - writer.written()) * channels;
+        let left = (self.part.samples - writer.written()) * channels;
         let kept = &pcm[..pcm.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
         if let Some(drawing) = drawing {
             drawing.decoded(kept);
         }
         Ok(writer.write(kept)?)
     }
+}
+
+/// Takes samples that are not wanted off the front, as long as there are `skipped` per channel of them.
+fn skip(pcm: &mut Vec<f32>, skipped: &mut u64, channels: u16) {
+    let channels = usize::from(channels);
+    let frames = (pcm.len() / channels).min(usize::try_from(*skipped).unwrap_or(usize::MAX));
+    pcm.drain(..frames * channels);
+    *skipped -= frames as u64;
 }
 
 pub(super) fn sample(bits: Bits) -> Sample {

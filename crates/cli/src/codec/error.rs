@@ -70,6 +70,18 @@ pub(crate) enum CodecFault {
     Words { file: String, source: WordFault },
     #[error("{file}: holds no tokens; there is nothing to decode")]
     NoTokens { file: String },
+    #[error("--to {to} is not behind --from {from}; give it more seconds")]
+    NoPart { from: f64, to: f64 },
+    #[error("{file}: ends after {seconds:.3} s, before --from {from}; begin sooner")]
+    PastEnd {
+        file: String,
+        from: f64,
+        seconds: f64,
+    },
+    #[error(
+        "{file}: is no .nct file, the only kind that is copied; decode it, or encode the source again"
+    )]
+    NotNct { file: String },
     #[error("{file}: none of {ids} ids is a code; check --layout and --base")]
     NoCodes { file: String, ids: u64 },
 }
@@ -79,7 +91,10 @@ impl CodecFault {
     pub(crate) fn is_usage(&self) -> bool {
         matches!(
             self,
-            CodecFault::Terminal { .. } | CodecFault::NoIds | CodecFault::OwnBase
+            CodecFault::Terminal { .. }
+                | CodecFault::NoIds
+                | CodecFault::OwnBase
+                | CodecFault::NoPart { .. }
         )
     }
 }

@@ -1,10 +1,12 @@
 //! `percept codec`: recordings to tokens and tokens to sound.
 //!
-//! `encode` reads [`samples::Samples`] and hands codes to a [`sink::Sink`]; `decode` reads a [`token_file::TokenFile`], and
-//! with --stream token ids ([`words::Words`], in a [`layout::Order`]), and writes samples ([`wav::PcmWriter`]) a tile at a
-//! time. `info` says what there is. A [`drawing::Drawing`] collects what `--plot` shows.
+//! `encode` reads [`samples::Samples`] and hands codes to a [`sink::Sink`]; `decode` reads a [`token_file::TokenFile`] or a
+//! [`part::Part`] of it, and with --stream token ids ([`words::Words`], in a [`layout::Order`]), and writes samples
+//! ([`wav::PcmWriter`]) a tile at a time. `copy` writes token files again, `info` says what there is. A
+//! [`drawing::Drawing`] collects what `--plot` shows.
 
 pub(crate) mod args;
+mod copy;
 mod decode;
 mod drawing;
 mod encode;
@@ -14,6 +16,7 @@ mod layout;
 mod live;
 mod model;
 mod output;
+mod part;
 mod plot;
 mod samples;
 mod sink;
@@ -24,10 +27,11 @@ mod words;
 use std::path::Path;
 use std::process::ExitCode;
 
-use args::{CodecCommand, WorkArgs};
+use args::CodecCommand;
 pub(crate) use error::CodecFault;
 pub(crate) use info::CodecReport;
 
+use crate::args::ProgressMode;
 use crate::error::CliError;
 use crate::progress::Progress;
 
@@ -38,26 +42,29 @@ use crate::progress::Progress;
 /// What is about stdout; other errors were reported.
 pub(crate) fn run(command: &CodecCommand) -> Result<ExitCode, CliError> {
     match command {
-        CodecCommand::Encode(args) => reported(&args.work, Some(&args.input), |progress| {
+        CodecCommand::Encode(args) => reported(args.work.progress, Some(&args.input), |progress| {
             encode::run(args, progress)
         }),
-        CodecCommand::Decode(args) => reported(&args.work, args.input.as_deref(), |progress| {
-            match args.stream {
+        CodecCommand::Decode(args) => reported(
+            args.work.progress,
+            args.input.as_deref(),
+            |progress| match args.stream {
                 true => live::run(args, progress),
                 false => decode::run(args, progress),
-            }
-        }),
+            },
+        ),
+        CodecCommand::Copy(args) => reported(args.progress, Some(&args.input), |_| copy::run(args)),
         CodecCommand::Info(args) => info::run(args),
     }
 }
 
 /// Does the work and reports its error in the way that was asked for, with the input it is about.
 fn reported(
-    args: &WorkArgs,
+    mode: ProgressMode,
     input: Option<&Path>,
     work: impl FnOnce(Progress) -> Result<(), CliError>,
 ) -> Result<ExitCode, CliError> {
-    let progress = Progress::new(args.progress);
+    let progress = Progress::new(mode);
     match work(progress) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error @ CliError::Stdout { .. }) => Err(error),
@@ -81,7 +88,8 @@ Output:
   nct   a token file: a header that says which codec and weights made it and how
         long the recording was, then checked packets of bit-packed codes
   json  {\"codec\",\"sample_rate\",\"source_samples\",\"books\":[[...],...]}, codes of each
-        book from coarse to fine
+        book from coarse to fine; with --stream a line for each piece, and all lines
+        together are one token file
   ids   token ids as text, as language models speak them; --layout is their order
   A file appears complete or not at all. A name that nobody has given never
   replaces a file.
@@ -89,7 +97,8 @@ Output:
 Stream:
   --stream writes each super-frame as soon as it is final, which is the codec's
   look-ahead after its last sample (`percept codec info`). The codes are those of
-  the whole recording, however it arrives.
+  the whole recording, however it arrives, and so are the files: the last thing in
+  an nct or in JSON is how long the recording was.
 
 Failures:
   What can be heard of a truncated or damaged recording is still encoded; the
@@ -104,7 +113,7 @@ Examples:
 const DECODE_HELP: &str = "\
 Input:
   A FILE is read by its content: nct, ecdc (without a language model) or the JSON
-  of `encode`. The codec is the published one of the kind and rate that the file
+  of `encode`, one object or the lines of a stream. The codec is the published one of the kind and rate that the file
   names, unless --model names one; a file that other weights have made is refused.
 
 Output:
@@ -112,6 +121,12 @@ Output:
   long as the recording was. A file appears complete or not at all, and memory does
   not grow with its length. SNAC decoders add noise: --noise seed:N, the same in
   every run, or off.
+
+Part:
+  --from and --to write a part of the recording, bit for bit as it is in the whole.
+  Of an nct FILE only what is needed is read, and damage elsewhere does not matter.
+  SNAC and DAC decode from shortly before the part on; EnCodec and Mimi, whose
+  decoders remember all that came before, from the beginning.
 
 Stream:
   --stream takes token ids as they come, from stdin or FILE, and writes raw samples
@@ -132,5 +147,6 @@ Examples:
   percept codec decode talk.nct                          # talk.wav
   percept codec decode --bits 16 --noise off talk.nct -o plain.wav
   percept codec decode --books 2 talk.json -o coarse.wav
+  percept codec decode --from 60 --to 75.5 talk.nct -o minute.wav
   my-orpheus | percept codec decode --stream --layout orpheus --bits 16 |
     aplay -q -f S16_LE -r 24000";

@@ -1,11 +1,11 @@
 //! Token files of any kind, told by their content.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, BufReader, Cursor, Read};
 
 use percept::{
-    BookSpec, CodecFamily, Codes, ContainerError, JsonCodes, NctHeader, NctReader, TokenFileKind,
-    read_ecdc, sniff,
+    BookSpec, CodecFamily, Codes, ContainerError, JsonCodes, JsonSalvage, NctFile, NctHeader,
+    NctReader, TokenFileKind, read_ecdc, sniff,
 };
 use std::sync::Arc;
 
@@ -33,6 +33,23 @@ pub(crate) struct TokenFile {
 enum Tokens {
     Codes(Codes),
     Json(JsonCodes),
+    /// Codes that were not read yet.
+    Unread(Box<Seekable>),
+}
+
+/// Codes, or where they are.
+pub(crate) enum Stored {
+    Codes(Codes),
+    File(Box<Seekable>),
+}
+
+/// An nct file that any part can be read of.
+pub(crate) type Seekable = NctFile<BufReader<File>>;
+
+/// Bytes, and what kind of token file they are.
+pub(crate) struct Sniffed {
+    pub(crate) kind: TokenFileKind,
+    pub(crate) bytes: Box<dyn Read>,
 }
 
 impl TokenFile {
@@ -43,35 +60,35 @@ impl TokenFile {
     /// No file, no token file, or one whose beginning is damaged.
     pub(crate) fn read(source: &Source) -> Result<Self, CliError> {
         let name = source.label();
-        let read_error = |error| match source {
-            Source::File(path) => CliError::Read {
-                path: path.clone(),
-                source: error,
-            },
-            Source::Stdin => CliError::Read {
-                path: "-".into(),
-                source: error,
-            },
+        let Sniffed { kind, bytes } = sniffed(source)?;
+        Self::of(kind, bytes, &name).map_err(|error| container_error(source, error))
+    }
+
+    /// Opens a file of which a part will be read. Of an nct file that lies on a disk only the header is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) fn open(source: &Source) -> Result<Self, CliError> {
+        let path = match source {
+            // What comes out of a pipe cannot be looked at twice.
+            Source::File(path) if fs::metadata(path).is_ok_and(|found| found.is_file()) => path,
+            _ => return Self::read(source),
         };
-        let mut bytes: Box<dyn Read> = match source {
-            Source::Stdin => Box::new(io::stdin().lock()),
-            Source::File(path) => {
-                Box::new(io::BufReader::new(File::open(path).map_err(read_error)?))
-            }
-        };
-        let mut head = Vec::new();
-        bytes
-            .by_ref()
-            .take(HEAD_BYTES)
-            .read_to_end(&mut head)
-            .map_err(read_error)?;
-        let Some(kind) = sniff(&head) else {
-            return Err(CodecFault::NotTokens { file: name }.into());
-        };
-        let whole = (&head[..]).chain(bytes);
-        Self::of(kind, whole, &name).map_err(|error| match error {
-            ContainerError::Io { source, .. } => read_error(source),
-            error => token_file(&name, error),
+        if sniffed(source)?.kind != TokenFileKind::Nct {
+            return Self::read(source);
+        }
+        let file = File::open(path).map_err(|error| read_error(source, error))?;
+        let opened = NctFile::open(BufReader::new(file));
+        let file = opened.map_err(|error| container_error(source, error))?;
+        let header = file.header().clone();
+        Ok(Self {
+            name: source.label(),
+            kind: TokenFileKind::Nct,
+            made: made(&header),
+            header: Some(header),
+            tokens: Tokens::Unread(Box::new(file)),
+            fault: None,
         })
     }
 
@@ -82,15 +99,10 @@ impl TokenFile {
                 let reader = NctReader::new(bytes)?;
                 let header = reader.header().clone();
                 let read = reader.read_all();
-                let family = CodecFamily::from_id(header.family).map(CodecFamily::name);
                 Self {
                     name,
                     kind,
-                    made: Made {
-                        codec: family
-                            .map_or_else(|| format!("codec {}", header.family), str::to_owned),
-                        sample_rate: header.sample_rate,
-                    },
+                    made: made(&header),
                     header: Some(header),
                     tokens: Tokens::Codes(read.codes),
                     fault: read.fault,
@@ -111,7 +123,7 @@ impl TokenFile {
                 }
             }
             TokenFileKind::Json => {
-                let json = JsonCodes::read(bytes)?;
+                let JsonSalvage { codes: json, fault } = JsonCodes::read(bytes)?;
                 Self {
                     name,
                     kind,
@@ -121,7 +133,7 @@ impl TokenFile {
                     },
                     header: None,
                     tokens: Tokens::Json(json),
-                    fault: None,
+                    fault,
                 }
             }
         })
@@ -138,6 +150,7 @@ impl TokenFile {
         match &self.tokens {
             Tokens::Codes(codes) => (0..codes.books()).map(|k| codes.book(k).len()).collect(),
             Tokens::Json(json) => json.books.iter().map(Vec::len).collect(),
+            Tokens::Unread(_) => Vec::new(),
         }
     }
 
@@ -146,6 +159,7 @@ impl TokenFile {
         match &self.tokens {
             Tokens::Codes(codes) => codes.source_samples(),
             Tokens::Json(json) => json.source_samples,
+            Tokens::Unread(file) => file.total_samples(),
         }
     }
 
@@ -153,35 +167,87 @@ impl TokenFile {
     pub(crate) fn codes(&self) -> Option<&Codes> {
         match &self.tokens {
             Tokens::Codes(codes) => Some(codes),
-            Tokens::Json(_) => None,
+            Tokens::Json(_) | Tokens::Unread(_) => None,
         }
     }
 
-    /// The codes, and the damage that ended them, of a codec with these books.
+    /// The codes of a codec with these books, or the file that they have yet to be read from, and the damage that ended
+    /// them.
     ///
     /// # Errors
     ///
     /// Codes that do not fit the books.
-    pub(crate) fn into_codes(
+    pub(crate) fn into_tokens(
         self,
         books: &Arc<[BookSpec]>,
-    ) -> Result<(Codes, Option<CliError>), CliError> {
-        let fault = self.fault.map(|fault| token_file(&self.name, fault));
-        let codes = match self.tokens {
-            Tokens::Codes(codes) => codes,
-            Tokens::Json(json) => json
-                .into_codes(books)
-                .map_err(|error| token_file(&self.name, error))?,
+    ) -> Result<(Stored, Option<ContainerError>), CliError> {
+        let stored = match self.tokens {
+            Tokens::Codes(codes) => Stored::Codes(codes),
+            Tokens::Unread(file) => Stored::File(file),
+            Tokens::Json(json) => Stored::Codes(
+                json.into_codes(books)
+                    .map_err(|error| token_file(&self.name, error))?,
+            ),
         };
-        match (codes.is_empty(), fault) {
-            (true, Some(fault)) => Err(fault),
-            (true, None) => Err(CodecFault::NoTokens { file: self.name }.into()),
-            (false, fault) => Ok((codes, fault)),
-        }
+        Ok((stored, self.fault))
     }
 }
 
-fn token_file(name: &str, error: ContainerError) -> CliError {
+/// What made a file.
+fn made(header: &NctHeader) -> Made {
+    let family = CodecFamily::from_id(header.family).map(CodecFamily::name);
+    Made {
+        codec: family.map_or_else(|| format!("codec {}", header.family), str::to_owned),
+        sample_rate: header.sample_rate,
+    }
+}
+
+/// Opens a token file and tells its kind.
+///
+/// # Errors
+///
+/// No file, or no token file.
+pub(crate) fn sniffed(source: &Source) -> Result<Sniffed, CliError> {
+    let failed = |error| read_error(source, error);
+    let mut bytes: Box<dyn Read> = match source {
+        Source::Stdin => Box::new(io::stdin().lock()),
+        Source::File(path) => Box::new(BufReader::new(File::open(path).map_err(failed)?)),
+    };
+    let mut head = Vec::new();
+    let read = bytes.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
+    read.map_err(failed)?;
+    match sniff(&head) {
+        Some(kind) => Ok(Sniffed {
+            kind,
+            bytes: Box::new(Cursor::new(head).chain(bytes)),
+        }),
+        None => Err(CodecFault::NotTokens {
+            file: source.label(),
+        }
+        .into()),
+    }
+}
+
+fn read_error(source: &Source, error: io::Error) -> CliError {
+    let path = match source {
+        Source::File(path) => path.clone(),
+        Source::Stdin => "-".into(),
+    };
+    CliError::Read {
+        path,
+        source: error,
+    }
+}
+
+/// What is wrong with a token file, or with the reading of it.
+pub(crate) fn container_error(source: &Source, error: ContainerError) -> CliError {
+    match error {
+        ContainerError::Io { source: error, .. } => read_error(source, error),
+        error => token_file(&source.label(), error),
+    }
+}
+
+pub(crate) fn token_file(name: &str, error: ContainerError) -> CliError {
     let source = Box::new(error);
     CodecFault::TokenFile {
         file: name.to_owned(),

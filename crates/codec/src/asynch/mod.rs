@@ -1,7 +1,8 @@
 //! Futures over the blocking calls, for any executor.
 //!
 //! The work runs on a rayon pool; polling looks whether it is done and never waits. No thread waits for a consumer either:
-//! a stream starts its next piece of work when the one before was taken. Dropping a future or a stream cancels it.
+//! a stream starts its next piece of work when the one before was taken. Dropping a future cancels it within a piece of its
+//! work, dropping a stream when it is done with the item it has.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -144,29 +145,34 @@ impl AsyncCodec {
     }
 }
 
-/// As [`CodecBackend::load`], on rayon's global pool.
+/// As [`CodecBackend::load`], on rayon's global pool. Loading that has begun is done to its end, since other calls may wait
+/// for it.
 pub fn load(backend: Arc<dyn CodecBackend>) -> Task<()> {
     Task::start(None, Cancel::default(), move || backend.load())
 }
 
-/// As [`CodecBackend::encode_pcm`], on rayon's global pool. Work that has begun is done to its end.
+/// As [`CodecBackend::encode_pcm_with`], on rayon's global pool. Cancelling takes effect within a piece of work.
 pub fn encode_pcm(
     backend: Arc<dyn CodecBackend>,
     samples: Vec<f32>,
     sample_rate: u32,
+    mut control: Control,
 ) -> Task<Vec<u32>> {
-    let encode = move || backend.encode_pcm(&samples, sample_rate);
-    Task::start(None, Cancel::default(), encode)
+    let cancel = Cancel::of(&mut control);
+    let encode = move || backend.encode_pcm_with(&samples, sample_rate, &control);
+    Task::start(None, cancel, encode)
 }
 
-/// As [`CodecBackend::decode_tokens`], on rayon's global pool. Work that has begun is done to its end.
+/// As [`CodecBackend::decode_tokens_with`], on rayon's global pool. Cancelling takes effect within a piece of work.
 pub fn decode_tokens(
     backend: Arc<dyn CodecBackend>,
     tokens: Vec<u32>,
     num_codebooks: usize,
+    mut control: Control,
 ) -> Task<Vec<f32>> {
-    let decode = move || backend.decode_tokens(&tokens, num_codebooks);
-    Task::start(None, Cancel::default(), decode)
+    let cancel = Cancel::of(&mut control);
+    let decode = move || backend.decode_tokens_with(&tokens, num_codebooks, &control);
+    Task::start(None, cancel, decode)
 }
 
 /// The result of work that other threads do. Dropping it cancels the work.
@@ -217,21 +223,28 @@ struct Cancel {
 }
 
 impl Cancel {
-    /// Puts a flag of its own into `control`, which follows the caller's whenever there is progress.
+    /// Puts a flag of its own into `control`, which follows the caller's before and after each report of progress.
     fn of(control: &mut Control) -> Self {
         let own = CancelFlag::default();
         let callers = std::mem::replace(&mut control.cancel, own.clone());
         let cancel = Self { own, callers };
         let (follower, report) = (cancel.clone(), control.progress.take());
         control.progress = Some(Arc::new(move |progress| {
-            if follower.callers.is_cancelled() {
-                follower.own.cancel();
+            match &report {
+                Some(report) if !follower.follow() => report(progress),
+                _ => {}
             }
-            if let Some(report) = &report {
-                report(progress);
-            }
+            follower.follow();
         }));
         cancel
+    }
+
+    /// Whether the work is not wanted any more; its own flag says so then.
+    fn follow(&self) -> bool {
+        if self.callers.is_cancelled() {
+            self.own.cancel();
+        }
+        self.own.is_cancelled()
     }
 
     fn is_cancelled(&self) -> bool {

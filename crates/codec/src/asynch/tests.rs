@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use percept_testkit::signals;
 
 use super::job::tests::block_on;
 use super::*;
-use crate::{Noise, Progress};
+use crate::{Backend, BackendConfig, Noise, Progress, SnacBackend, SnacFamily};
 
 fn model() -> Arc<CodecModel> {
     let fixture = "../../golden/fixtures/codec/snac/24khz/model";
@@ -233,4 +235,86 @@ fn an_error_or_a_cancel_ends_a_stream() {
     let stream = codec.encode_stream(packets(), &options).unwrap();
     options.control.cancel.cancel();
     assert!(matches!(collect(stream)[..], [Err(CodecError::Cancelled)]));
+}
+
+fn backend() -> Arc<dyn CodecBackend> {
+    let fixture = "../../golden/fixtures/codec/snac/24khz/model";
+    let mut config = BackendConfig::<SnacFamily>::default();
+    config.repo_id = format!("{}/{fixture}", env!("CARGO_MANIFEST_DIR"));
+    let backend: Arc<dyn CodecBackend> = Arc::new(Backend::new(config));
+    backend.load().unwrap();
+    backend
+}
+
+/// Twenty seconds both ways, as tasks of a backend under a control.
+type Call = fn(Arc<dyn CodecBackend>, Control) -> Pin<Box<dyn Future<Output = CallResult>>>;
+type CallResult = Result<usize, CodecError>;
+
+const CALLS: [Call; 2] = [
+    |backend, control| {
+        let task = encode_pcm(backend, pcm(20.0).samples, 24_000, control);
+        Box::pin(async { Ok(task.await?.len()) })
+    },
+    |backend, control| {
+        let task = decode_tokens(backend, vec![0; 7 * 240], 3, control);
+        Box::pin(async { Ok(task.await?.len()) })
+    },
+];
+
+#[test]
+fn a_backends_calls_are_futures_that_give_what_the_calls_give() {
+    let backend = backend();
+    let [encoded, decoded] = CALLS.map(|call| {
+        let control = Control::default();
+        block_on(call(Arc::clone(&backend), control)).unwrap()
+    });
+    let tokens = backend.encode_pcm(&pcm(20.0).samples, 24_000).unwrap();
+    assert_eq!((encoded, decoded), (tokens.len(), 240 * 2_048));
+    let one = encode_pcm(Arc::clone(&backend), vec![0.1], 24_000, Control::default());
+    assert_eq!(
+        block_on(one).unwrap(),
+        backend.encode_pcm(&[0.1], 24_000).unwrap()
+    );
+}
+
+#[test]
+fn a_backends_work_ends_within_a_piece_of_its_cancelling() {
+    let backend = backend();
+    for call in CALLS {
+        let (options, begun, go_on, told) = watched();
+        let flag = options.control.cancel.clone();
+        let task = call(Arc::clone(&backend), options.control);
+        begun.recv().unwrap();
+        flag.cancel();
+        go_on.send(()).unwrap();
+        assert!(matches!(block_on(task), Err(CodecError::Cancelled)));
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+
+        let (options, begun, go_on, told) = watched();
+        let task = call(Arc::clone(&backend), options.control);
+        begun.recv().unwrap();
+        drop(task);
+        go_on.send(()).unwrap();
+        let patience = Instant::now() + Duration::from_secs(60);
+        while Arc::strong_count(&backend) > 1 {
+            assert!(Instant::now() < patience, "the work holds the backend");
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn a_backends_call_that_was_cancelled_before_it_began_loads_nothing() {
+    let backend: Arc<dyn CodecBackend> = Arc::new(SnacBackend::default());
+    for call in CALLS {
+        let control = Control::default();
+        control.cancel.cancel();
+        let result = block_on(call(Arc::clone(&backend), control));
+        assert!(matches!(result, Err(CodecError::Cancelled)));
+    }
+    let control = Control::default();
+    control.cancel.cancel();
+    let result = backend.encode_pcm_with(&[0.0], 24_000, &control);
+    assert!(matches!(result, Err(CodecError::Cancelled)));
 }

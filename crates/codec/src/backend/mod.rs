@@ -7,13 +7,15 @@
 //! Tokens are flat by book ([`FlatByBook`]): all of book 0, then all of book 1. Books may have different lengths
 //! ([`per_codebook_lens`]).
 //!
-//! Every call blocks and computes on the rayon pool that it is made in. The feature `async` has futures for them.
+//! Every call blocks and computes on the rayon pool that it is made in. The feature `async` has futures for them. Those
+//! that take a [`Control`] can be cancelled; loading, for which other calls may wait, is done to its end.
 //!
 //! [`unload`]: CodecBackend::unload
 //! [`per_codebook_lens`]: crate::per_codebook_lens
 
 mod config;
 mod error;
+mod handle;
 mod known;
 mod slot;
 #[cfg(test)]
@@ -24,10 +26,11 @@ use std::thread;
 
 pub use config::{BackendConfig, BackendFamily, DacFamily, EncodecFamily, MimiFamily, SnacFamily};
 pub use error::BackendError;
+pub use handle::{CodecBackendHandle, DynCodecProvider};
 
 use crate::{
-    CodecError, CodecModel, CodecSpec, Codes, DecodeOptions, EncodeOptions, FlatByBook, PcmRef,
-    TokenLayout,
+    CodecError, CodecModel, CodecSpec, Codes, Control, DecodeOptions, EncodeOptions, FlatByBook,
+    PcmRef, TokenLayout,
 };
 use known::Known;
 use slot::Slot;
@@ -79,6 +82,36 @@ pub trait CodecBackend: Send + Sync {
     /// [`CodecError::EmptyCodes`] and [`BackendError`] before anything is loaded where the model need not be known;
     /// [`CodecError::Codes`] for a token that its book does not have.
     fn decode_tokens(&self, tokens: &[u32], num_codebooks: usize) -> Result<Vec<f32>, CodecError>;
+
+    /// As [`encode_pcm`](Self::encode_pcm), with a hand on the work: told of progress, and cancelled within a piece of it.
+    /// A backend that does not say how has its work cancelled before it begins only.
+    ///
+    /// # Errors
+    /// As for [`encode_pcm`](Self::encode_pcm), and [`CodecError::Cancelled`].
+    fn encode_pcm_with(
+        &self,
+        samples: &[f32],
+        sample_rate: u32,
+        control: &Control,
+    ) -> Result<Vec<u32>, CodecError> {
+        control.check()?;
+        self.encode_pcm(samples, sample_rate)
+    }
+
+    /// As [`decode_tokens`](Self::decode_tokens), with a hand on the work as in
+    /// [`encode_pcm_with`](Self::encode_pcm_with).
+    ///
+    /// # Errors
+    /// As for [`decode_tokens`](Self::decode_tokens), and [`CodecError::Cancelled`].
+    fn decode_tokens_with(
+        &self,
+        tokens: &[u32],
+        num_codebooks: usize,
+        control: &Control,
+    ) -> Result<Vec<f32>, CodecError> {
+        control.check()?;
+        self.decode_tokens(tokens, num_codebooks)
+    }
 
     /// Samples per second. Before the weights are loaded, what the configuration says if it is on this machine, else
     /// what is known of a published repository; 0 where neither is.
@@ -184,10 +217,25 @@ impl<F: BackendFamily> CodecBackend for Backend<F> {
     }
 
     fn encode_pcm(&self, samples: &[f32], sample_rate: u32) -> Result<Vec<u32>, CodecError> {
+        self.encode_pcm_with(samples, sample_rate, &Control::default())
+    }
+
+    fn decode_tokens(&self, tokens: &[u32], num_codebooks: usize) -> Result<Vec<f32>, CodecError> {
+        self.decode_tokens_with(tokens, num_codebooks, &Control::default())
+    }
+
+    fn encode_pcm_with(
+        &self,
+        samples: &[f32],
+        sample_rate: u32,
+        control: &Control,
+    ) -> Result<Vec<u32>, CodecError> {
         if samples.is_empty() {
             return Err(CodecError::EmptyAudio);
         }
+        control.check()?;
         let model = self.model()?;
+        control.check()?;
         self.check_segments(&model)?;
         let pcm = PcmRef {
             samples,
@@ -197,7 +245,7 @@ impl<F: BackendFamily> CodecBackend for Backend<F> {
         // As many books as `num_codebooks` says, whatever the model's usual number is.
         let options = EncodeOptions {
             books: Some(model.spec().books.len()),
-            ..EncodeOptions::default()
+            control: control.clone(),
         };
         let books = model.encode(pcm, &options)?.into_books();
         Ok(books
@@ -207,7 +255,12 @@ impl<F: BackendFamily> CodecBackend for Backend<F> {
             .collect())
     }
 
-    fn decode_tokens(&self, tokens: &[u32], num_codebooks: usize) -> Result<Vec<f32>, CodecError> {
+    fn decode_tokens_with(
+        &self,
+        tokens: &[u32],
+        num_codebooks: usize,
+        control: &Control,
+    ) -> Result<Vec<f32>, CodecError> {
         if num_codebooks == 0 {
             return Err(BackendError::NoCodebooks.into());
         }
@@ -221,10 +274,16 @@ impl<F: BackendFamily> CodecBackend for Backend<F> {
             }
             .into());
         }
+        control.check()?;
         let model = self.model()?;
+        control.check()?;
         self.check_segments(&model)?;
         let codes = unpack::<F>(model.spec(), tokens, num_codebooks)?;
-        Ok(model.decode(&codes, &DecodeOptions::default())?.samples)
+        let options = DecodeOptions {
+            control: control.clone(),
+            ..DecodeOptions::default()
+        };
+        Ok(model.decode(&codes, &options)?.samples)
     }
 
     fn sample_rate(&self) -> u32 {

@@ -76,7 +76,7 @@ fn model(name: &str) -> Result<Model, ContainerError> {
         }),
         _ => Err(ContainerError::UnknownModel {
             name: name.chars().take(64).collect(),
-            known: "encodec_24khz and encodec_48khz",
+            known: "encodec_24khz or encodec_48khz",
         }),
     }
 }

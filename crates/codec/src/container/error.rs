@@ -4,13 +4,19 @@ use std::io;
 
 use crate::codes::CodesError;
 
+/// What to do about damage.
+const DAMAGED: &str =
+    "what is before it is good; for the rest copy the file again, or encode the source again";
+
 /// Why a token file cannot be read or written, with the fact, the place and what to do. Offsets are in bytes from where
 /// reading began; packets count from 0.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
     /// The system failed to deliver or take bytes.
-    #[error("the system failed at byte {offset}: {source}")]
+    #[error(
+        "the system failed at byte {offset}: {source}; try again, or copy the file to another disk"
+    )]
     Io {
         /// The byte.
         offset: u64,
@@ -55,7 +61,8 @@ pub enum ContainerError {
     },
     /// The header is not what was written.
     #[error(
-        "the header is damaged: checksum {found:08x} instead of {expected:08x}; copy the file again"
+        "the header is damaged: checksum {found:08x} instead of {expected:08x}; copy the file again, or encode the source \
+         again"
     )]
     HeaderChecksum {
         /// The checksum in the file.
@@ -64,14 +71,17 @@ pub enum ContainerError {
         found: u32,
     },
     /// The user JSON in a header is not JSON.
-    #[error("the user JSON in the header is not JSON ({source}); it must be")]
+    #[error(
+        "the JSON in the header is none ({source}); encode the source again, or leave it out when writing"
+    )]
     UserJson {
         /// What is wrong with it.
         source: serde_json::Error,
     },
     /// The file ends inside its header.
     #[error(
-        "the file ends inside its header, at byte {offset}, {missing} bytes early; copy it again"
+        "the file ends inside its header, at byte {offset}, {missing} bytes early; copy it again, or encode the source \
+         again"
     )]
     TruncatedHeader {
         /// Where it ends.
@@ -81,7 +91,8 @@ pub enum ContainerError {
     },
     /// The file ends where more was announced.
     #[error(
-        "packet {packet} ends early, at byte {offset}, {missing} bytes too soon; what is before it is good"
+        "packet {packet} ends early, at byte {offset}, {missing} bytes too soon; {}",
+        DAMAGED
     )]
     Truncated {
         /// The packet.
@@ -93,8 +104,8 @@ pub enum ContainerError {
     },
     /// A packet is not what was written.
     #[error(
-        "packet {packet} at byte {offset} is damaged: checksum {found:08x} instead of {expected:08x}; what is \
-         before it is good"
+        "packet {packet} at byte {offset} is damaged: checksum {found:08x} instead of {expected:08x}; {}",
+        DAMAGED
     )]
     Checksum {
         /// The packet.
@@ -108,7 +119,8 @@ pub enum ContainerError {
     },
     /// A packet of no super-frames, or of more than the header allows.
     #[error(
-        "packet {packet} at byte {offset} says it has {count} super-frames, of 1 to {most}; what is before it is good"
+        "packet {packet} at byte {offset} says it has {count} super-frames, of 1 to {most}; {}",
+        DAMAGED
     )]
     PacketLength {
         /// The packet.
@@ -122,7 +134,8 @@ pub enum ContainerError {
     },
     /// A short packet that is not the last.
     #[error(
-        "packet {packet} at byte {offset} follows one that is not full; what is before it is good"
+        "packet {packet} at byte {offset} follows one that is not full; {}",
+        DAMAGED
     )]
     AfterShort {
         /// The packet.
@@ -131,7 +144,7 @@ pub enum ContainerError {
         offset: u64,
     },
     /// Codes or a scale in a packet that cannot be.
-    #[error("packet {packet} at byte {offset}: {source}")]
+    #[error("packet {packet} at byte {offset}: {source}; {}", DAMAGED)]
     Packet {
         /// The packet.
         packet: u64,
@@ -139,6 +152,34 @@ pub enum ContainerError {
         offset: u64,
         /// What is wrong.
         source: CodesError,
+    },
+    /// Packets were lost, or are there twice.
+    #[error(
+        "the file ends after {found} super-frames and says it has {expected}: packets are missing or there twice; copy the \
+         file again, or encode the source again"
+    )]
+    End {
+        /// What the end of the file says.
+        expected: u64,
+        /// What is before it.
+        found: u64,
+    },
+    /// Something follows the end.
+    #[error(
+        "the file is complete at byte {offset}, and more follows; what is before it is good: cut the rest off, or keep \
+         files that were joined one by one"
+    )]
+    Trailing {
+        /// Where the file should end.
+        offset: u64,
+    },
+    /// More books were asked for than there are, or none.
+    #[error("{asked} codebooks were asked for, the file has {available}; ask for 1 to {available}")]
+    Books {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there are.
+        available: usize,
     },
     /// Codes do not fit the file.
     #[error(transparent)]
@@ -159,7 +200,7 @@ pub enum ContainerError {
     )]
     LanguageModel,
     /// A codec that is not known.
-    #[error("codes of `{name}`, which is not known; known are {known}")]
+    #[error("codes of `{name}`, which is not known; give a file of {known}")]
     UnknownModel {
         /// The name in the file.
         name: String,
@@ -173,6 +214,33 @@ pub enum ContainerError {
     Json {
         /// What is wrong, with line and column.
         source: serde_json::Error,
+    },
+    /// JSON of a stream that breaks off, or goes on with something else.
+    #[error("object {index} of the JSON is damaged ({source}); {}", DAMAGED)]
+    JsonDamaged {
+        /// The object, counted from 0.
+        index: u64,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// JSON of a stream that is of something else than the JSON before it.
+    #[error(
+        "object {index} of the JSON has another {field} than those before it, which are good; give the objects of one stream"
+    )]
+    JsonStream {
+        /// The object, counted from 0.
+        index: u64,
+        /// In what it differs.
+        field: &'static str,
+    },
+    /// JSON after an object that ends its stream.
+    #[error(
+        "object {index} of the JSON follows the end of the recording, whose length the one before it says; what is before \
+         it is good: keep recordings that were joined one by one"
+    )]
+    JsonEnded {
+        /// The object, counted from 0.
+        index: u64,
     },
     /// JSON that no sound is as long as.
     #[error("JSON of more than {most} bytes; cut it, or keep the codes as .nct")]
@@ -198,11 +266,17 @@ impl ContainerError {
             ContainerError::Checksum { .. } => "checksum",
             ContainerError::PacketLength { .. } => "packet-length",
             ContainerError::AfterShort { .. } => "after-short",
+            ContainerError::End { .. } => "end",
+            ContainerError::Trailing { .. } => "trailing",
+            ContainerError::Books { .. } => "book-count",
             ContainerError::Packet { source, .. } | ContainerError::Codes(source) => source.code(),
             ContainerError::Total { .. } => "total",
             ContainerError::LanguageModel => "language-model",
             ContainerError::UnknownModel { .. } => "unknown-model",
             ContainerError::Json { .. } => "json",
+            ContainerError::JsonDamaged { .. } => "json-damaged",
+            ContainerError::JsonStream { .. } => "json-stream",
+            ContainerError::JsonEnded { .. } => "json-ended",
             ContainerError::JsonTooLong { .. } => "json-too-long",
         }
     }

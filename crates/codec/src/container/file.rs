@@ -1,20 +1,23 @@
 //! A token file that can be read from any place.
 
+mod walk;
+
 use std::{
     io::{Read, Seek},
     ops::Range,
 };
 
 use super::{
-    ContainerError, NctHeader,
-    packet::{Place, read_packet},
+    ContainerError, NctHeader, Salvage,
+    end::END_BYTES,
+    packet::{Piece, Place, read_packet},
     reader::check_books,
     source::Source,
 };
 use crate::codes::{Codes, CodesError};
 
 /// Reads any super-frames of a token file. Where they lie follows by arithmetic, since all packets but the last are
-/// full; in a segmented file, from one walk over the lengths of its packets.
+/// full; in a segmented file, and in one that has lost its end, from one walk over the lengths of its packets.
 #[derive(Debug)]
 pub struct NctFile<R> {
     source: Source<R>,
@@ -23,6 +26,7 @@ pub struct NctFile<R> {
     /// Where the first packet begins.
     start: u64,
     superframes: u64,
+    total_samples: Option<u64>,
     /// Of a segmented file: the first super-frame of each packet and where it begins.
     walked: Vec<(u64, u64)>,
     fault: Option<ContainerError>,
@@ -37,16 +41,29 @@ impl<R: Read + Seek> NctFile<R> {
             books: header.books.len(),
             start: source.offset(),
             superframes: 0,
+            total_samples: header.total_samples,
             walked: Vec::new(),
             fault: None,
             source,
             header,
         };
-        let end = file.source.length()?;
-        file.fault = match file.header.segmented {
-            true => file.walk(end)?,
+        let length = file.source.length()?;
+        let found = match file.header.has_end {
+            true => file.find_end(length)?,
+            false => None,
+        };
+        // Where packets end.
+        let end = length - found.map_or(0, |_| END_BYTES);
+        let fault = match file.header.segmented || (file.header.has_end && found.is_none()) {
+            true => file.walk(end, found.is_some())?,
             false => file.count(end)?,
         };
+        if let Some(found) = found {
+            file.total_samples = found.samples.or(file.total_samples);
+            file.fault = fault.or(found.check(file.superframes).err());
+        } else {
+            file.fault = fault;
+        }
         Ok(file)
     }
 
@@ -67,9 +84,19 @@ impl<R: Read + Seek> NctFile<R> {
         self.superframes
     }
 
+    /// Samples per channel of the source, if the header or the end of the file says it.
+    pub fn total_samples(&self) -> Option<u64> {
+        self.total_samples
+    }
+
     /// What is wrong with the end of the file, if it was cut. Damage inside packets shows when they are read.
     pub fn fault(&self) -> Option<&ContainerError> {
         self.fault.as_ref()
+    }
+
+    /// Gives away what is wrong with the end of the file.
+    pub fn into_fault(self) -> Option<ContainerError> {
+        self.fault
     }
 
     /// Super-frames by the length of the file, up to those of the header.
@@ -80,9 +107,14 @@ impl<R: Read + Seek> NctFile<R> {
         let (packets, rest) = (there / bytes, there % bytes);
         self.superframes = packets * full;
         let announced = self.header.superframes.map(u64::from);
-        if announced.is_some_and(|all| all <= self.superframes) {
-            self.superframes = announced.unwrap_or(0);
-            return Ok(None);
+        if let Some(all) = announced.filter(|&all| all <= self.superframes) {
+            self.superframes = all;
+            let last = match all % full {
+                0 => 0,
+                count => self.header.packet_bytes(count),
+            };
+            let offset = self.start + all / full * bytes + last;
+            return Ok((offset < end).then_some(ContainerError::Trailing { offset }));
         }
         if rest == 0 && announced.is_none() {
             return Ok(None);
@@ -107,6 +139,7 @@ impl<R: Read + Seek> NctFile<R> {
                 missing: self.header.packet_bytes((all - self.superframes).min(full)),
             }),
             None if next < end => Some(ContainerError::AfterShort { packet, offset }),
+            Some(_) if next < end => Some(ContainerError::Trailing { offset }),
             _ => None,
         })
     }
@@ -119,8 +152,8 @@ impl<R: Read + Seek> NctFile<R> {
     ) -> Result<Option<ContainerError>, ContainerError> {
         self.source.go_to(place.offset)?;
         let mut count = Vec::new();
-        self.source.take(2, &mut count)?;
         let there = end.saturating_sub(place.offset);
+        self.source.take(there.min(2), &mut count)?;
         let truncated = |bytes: u64| ContainerError::Truncated {
             packet: place.packet,
             offset: end,
@@ -141,30 +174,6 @@ impl<R: Read + Seek> NctFile<R> {
         Ok(None)
     }
 
-    /// Finds the packets of a segmented file.
-    fn walk(&mut self, end: u64) -> Result<Option<ContainerError>, ContainerError> {
-        let mut offset = self.start;
-        let announced = self.header.superframes.map(u64::from);
-        let full = u64::from(self.header.packet_superframes);
-        loop {
-            let left = announced.map(|all| all - self.superframes);
-            if left == Some(0) || (left.is_none() && offset == end) {
-                return Ok(None);
-            }
-            let place = Place {
-                packet: self.walked.len() as u64,
-                offset,
-                most: full.min(left.unwrap_or(full)),
-            };
-            let before = self.superframes;
-            if let Some(fault) = self.add_packet(place, end)? {
-                return Ok(Some(fault));
-            }
-            self.walked.push((before, offset));
-            offset += self.header.packet_bytes(self.superframes - before);
-        }
-    }
-
     /// The number of the packet that holds a super-frame, its first super-frame and where it begins.
     fn locate(&self, superframe: u64) -> (u64, u64, u64) {
         if self.header.segmented {
@@ -183,6 +192,11 @@ impl<R: Read + Seek> NctFile<R> {
 
     /// The super-frames in `range`.
     pub fn read_superframes(&mut self, range: Range<u64>) -> Result<Codes, ContainerError> {
+        self.salvage(range)?.whole()
+    }
+
+    /// The super-frames in `range`, up to the first damage in it.
+    pub fn salvage(&mut self, range: Range<u64>) -> Result<Salvage, ContainerError> {
         if range.start > range.end || range.end > self.superframes {
             return Err(ContainerError::Codes(CodesError::Range {
                 start: range.start,
@@ -191,6 +205,11 @@ impl<R: Read + Seek> NctFile<R> {
             }));
         }
         let mut codes = Codes::new(self.header.books[..self.books].into());
+        let fault = self.read_range(range, &mut codes).err();
+        Ok(Salvage { codes, fault })
+    }
+
+    fn read_range(&mut self, range: Range<u64>, codes: &mut Codes) -> Result<(), ContainerError> {
         let shorter = u64::from(self.header.superframe_frames() / codes.align().max(1));
         let mut at = range.start;
         while at < range.end {
@@ -201,7 +220,7 @@ impl<R: Read + Seek> NctFile<R> {
             codes.extend(&all.slice(inside)?)?;
             at = next;
         }
-        Ok(codes)
+        Ok(())
     }
 
     /// The packet at `offset`, which must have the length that its place gives it.
@@ -223,14 +242,14 @@ impl<R: Read + Seek> NctFile<R> {
         let codes = read_packet(&mut self.source, &self.header, place, self.books)?;
         let frames = most * u64::from(self.header.superframe_frames());
         match codes {
-            Some(codes) if codes.frames() == frames => Ok(codes),
-            Some(codes) => Err(ContainerError::PacketLength {
+            Piece::Packet(codes) if codes.frames() == frames => Ok(codes),
+            Piece::Packet(codes) => Err(ContainerError::PacketLength {
                 packet,
                 offset,
                 count: codes.frames() / u64::from(self.header.superframe_frames()),
                 most,
             }),
-            None => Err(ContainerError::Truncated {
+            Piece::End(_) | Piece::Nothing => Err(ContainerError::Truncated {
                 packet,
                 offset,
                 missing: self.header.packet_bytes(most),

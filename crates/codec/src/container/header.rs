@@ -13,6 +13,8 @@ const VERSION: u8 = 1;
 const SEGMENTED: u8 = 1;
 /// A CRC-32 of all bytes before it ends the header.
 const CHECKED: u8 = 2;
+/// A record after the last packet says the totals.
+const ENDED: u8 = 4;
 /// The most bytes of user JSON.
 const MOST_USER_JSON: u32 = 1 << 20;
 
@@ -41,6 +43,9 @@ pub struct NctHeader {
     pub packet_superframes: u16,
     /// Whether every packet is one segment with a scale of its own. Otherwise all packets but the last are full.
     pub segmented: bool,
+    /// Whether a record after the last packet says the totals, for writers that cannot go back to the header. A file
+    /// that lacks it then was cut.
+    pub has_end: bool,
     /// Anything else, as JSON; empty for nothing.
     pub user_json: String,
 }
@@ -103,7 +108,8 @@ impl NctHeader {
 
     /// The bytes of the header. It must have been checked.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let flags = CHECKED | if self.segmented { SEGMENTED } else { 0 };
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = CHECKED | flag(self.segmented, SEGMENTED) | flag(self.has_end, ENDED);
         let mut bytes = MAGIC.to_vec();
         bytes.extend([VERSION, flags]);
         bytes.extend(self.family.to_le_bytes());
@@ -154,6 +160,7 @@ impl NctHeader {
             })?;
         let header = NctHeader {
             segmented: flags & SEGMENTED != 0,
+            has_end: flags & ENDED != 0,
             user_json,
             ..header
         };
@@ -168,7 +175,7 @@ fn read_start<R: Read>(source: &mut Source<R>, bytes: &mut Vec<u8>) -> Result<u8
     check_magic(bytes, MAGIC, "NCT")?;
     start?;
     let (found, flags) = (bytes[4], bytes[5]);
-    match flags & !(SEGMENTED | CHECKED) {
+    match flags & !(SEGMENTED | CHECKED | ENDED) {
         _ if found != VERSION => Err(ContainerError::Version {
             format: "NCT",
             found,
@@ -203,6 +210,7 @@ fn parse(bytes: &[u8], books: usize) -> (NctHeader, u32) {
         weights_id,
         packet_superframes: u16::from_le_bytes([tail[21], tail[22]]),
         segmented: false,
+        has_end: false,
         user_json: String::new(),
     };
     (header, u32_at(tail, 23))

@@ -18,6 +18,9 @@ const MOST_BYTES: u64 = 256 << 20;
 /// `{"codec":"snac","sample_rate":24000,"source_samples":2048,"books":[[1],[2,3],[4,5,6,7]]}`,
 /// with `"segments":[{"frames":150,"scale":0.5}]` for a codec that scales. It does not say the sizes and strides of the
 /// books; the model knows them.
+///
+/// A stream is several of them one after the other, a line each: every one has the next codes of each book, and the last
+/// the length of the source. Read together they are one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JsonCodes {
     /// The codec: `snac`, `dac`, `encodec` or `mimi`.
@@ -47,20 +50,64 @@ impl JsonCodes {
         }
     }
 
-    /// Reads JSON text.
+    /// Reads JSON text: one object, or those of a stream.
     pub fn parse(text: &[u8]) -> Result<JsonCodes, ContainerError> {
-        serde_json::from_slice(text).map_err(|source| ContainerError::Json { source })
+        JsonCodes::salvage(text)?.whole()
     }
 
     /// Reads JSON to its end, of at most 256 MiB: days of sound.
-    pub fn read(json: impl Read) -> Result<JsonCodes, ContainerError> {
+    ///
+    /// # Errors
+    /// Where not even the first object can be read.
+    pub fn read(json: impl Read) -> Result<JsonSalvage, ContainerError> {
         let mut text = Vec::new();
         let read = json.take(MOST_BYTES + 1).read_to_end(&mut text);
         read.map_err(|source| ContainerError::Io { offset: 0, source })?;
         match text.len() as u64 > MOST_BYTES {
             true => Err(ContainerError::JsonTooLong { most: MOST_BYTES }),
-            false => JsonCodes::parse(&text),
+            false => JsonCodes::salvage(&text),
         }
+    }
+
+    /// Reads objects up to the first that is none, or does not go on with those before it.
+    fn salvage(text: &[u8]) -> Result<JsonSalvage, ContainerError> {
+        let mut objects = serde_json::Deserializer::from_slice(text).into_iter();
+        let first = objects.next().unwrap_or_else(|| serde_json::from_str(""));
+        let mut codes: JsonCodes = first.map_err(|source| ContainerError::Json { source })?;
+        let mut fault = None;
+        for (index, object) in (1..).zip(objects) {
+            let joined = object
+                .map_err(|source| ContainerError::JsonDamaged { index, source })
+                .and_then(|next| codes.join(index, next));
+            if let Err(error) = joined {
+                fault = Some(error);
+                break;
+            }
+        }
+        Ok(JsonSalvage { codes, fault })
+    }
+
+    /// Appends the codes of `next`, object number `index` of a stream.
+    fn join(&mut self, index: u64, next: JsonCodes) -> Result<(), ContainerError> {
+        let differs = |field| Err(ContainerError::JsonStream { index, field });
+        if self.source_samples.is_some() {
+            return Err(ContainerError::JsonEnded { index });
+        }
+        if next.codec != self.codec {
+            return differs("codec");
+        }
+        if next.sample_rate != self.sample_rate {
+            return differs("sample_rate");
+        }
+        if next.books.len() != self.books.len() {
+            return differs("number of books");
+        }
+        for (book, more) in self.books.iter_mut().zip(next.books) {
+            book.extend(more);
+        }
+        self.segments.extend(next.segments);
+        self.source_samples = next.source_samples;
+        Ok(())
     }
 
     /// JSON text, one line.
@@ -86,5 +133,24 @@ impl JsonCodes {
         codes.set_segments(self.segments)?;
         codes.set_source_samples(self.source_samples);
         Ok(codes)
+    }
+}
+
+/// What could be read of JSON, and what stopped it.
+#[derive(Debug)]
+pub struct JsonSalvage {
+    /// The codes of every object before the damage.
+    pub codes: JsonCodes,
+    /// The damage; `None` if the text is whole.
+    pub fault: Option<ContainerError>,
+}
+
+impl JsonSalvage {
+    /// The codes if the text is whole, else what is wrong with it.
+    pub fn whole(self) -> Result<JsonCodes, ContainerError> {
+        match self.fault {
+            None => Ok(self.codes),
+            Some(fault) => Err(fault),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use super::{
     ContainerError, NctHeader,
     bits::{MsbReader, MsbWriter, bits_per_code},
+    end::End,
     source::Source,
 };
 use crate::codes::{Codes, Segment};
@@ -49,7 +50,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// What is missing, if the file ends inside the packet.
-    fn truncated<R: Read>(self, source: &Source<R>, missing: u64) -> ContainerError {
+    pub(crate) fn truncated<R>(self, source: &Source<R>, missing: u64) -> ContainerError {
         ContainerError::Truncated {
             packet: self.packet,
             offset: source.offset(),
@@ -71,20 +72,31 @@ impl Place {
     }
 }
 
-/// Reads the packet at `place` and its first `books` books; `None` where the file ends instead.
+/// What stands where a packet may.
+pub(crate) enum Piece {
+    Packet(Codes),
+    End(End),
+    /// The file ends.
+    Nothing,
+}
+
+/// Reads the packet at `place` and its first `books` books, or what stands there instead.
 pub(crate) fn read_packet<R: Read>(
     source: &mut Source<R>,
     header: &NctHeader,
     place: Place,
     books: usize,
-) -> Result<Option<Codes>, ContainerError> {
+) -> Result<Piece, ContainerError> {
     let mut bytes = Vec::new();
     match source.take(2, &mut bytes)? {
         0 => {}
-        2 => return Ok(None),
+        2 => return Ok(Piece::Nothing),
         missing => return Err(place.truncated(source, missing)),
     }
     let count = u64::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+    if count == 0 && header.has_end {
+        return End::read(source, place, &mut bytes).map(Piece::End);
+    }
     place.check_count(count)?;
     match source.take(header.packet_bytes(count) - 2, &mut bytes)? {
         0 => {}
@@ -102,7 +114,7 @@ pub(crate) fn read_packet<R: Read>(
         });
     }
     unpack(header, &body[2..], count, books)
-        .map(Some)
+        .map(Piece::Packet)
         .map_err(|source| ContainerError::Packet {
             packet: place.packet,
             offset: place.offset,

@@ -1,13 +1,14 @@
 //! A token file to codes, packet by packet.
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 
 use super::{
     ContainerError, NctHeader, NctWriter,
-    packet::{Place, read_packet},
+    end::END_BYTES,
+    packet::{Piece, Place, read_packet},
     source::Source,
 };
-use crate::codes::{BookSpec, Codes, CodesError};
+use crate::codes::{BookSpec, Codes};
 
 /// What could be read, and what stopped it.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub struct NctReader<R> {
     books: usize,
     packet: u64,
     superframes: u64,
+    total_samples: Option<u64>,
     /// Whether the packet before was not full.
     short: bool,
     /// Whether nothing more will come.
@@ -49,6 +51,7 @@ impl<R: Read> NctReader<R> {
         let header = NctHeader::read(&mut source)?;
         Ok(NctReader {
             books: header.books.len(),
+            total_samples: header.total_samples,
             source,
             header,
             packet: 0,
@@ -70,31 +73,45 @@ impl<R: Read> NctReader<R> {
         &self.header
     }
 
+    /// Samples per channel of the source, if the header says it, or the end of the file and that was read.
+    pub fn total_samples(&self) -> Option<u64> {
+        self.total_samples
+    }
+
     /// The next packet; `None` at the end, and after an error.
     pub fn next_packet(&mut self) -> Result<Option<Codes>, ContainerError> {
         let left = self
             .header
             .superframes
             .map(|all| u64::from(all) - self.superframes);
-        if self.done || left == Some(0) {
+        if self.done {
             return Ok(None);
         }
         self.done = true;
+        if left == Some(0) && !self.header.has_end {
+            return self.source.check_end().map(|()| None);
+        }
         let full = u64::from(self.header.packet_superframes);
         let place = Place {
             packet: self.packet,
             offset: self.source.offset(),
             most: full.min(left.unwrap_or(full)),
         };
-        let Some(codes) = read_packet(&mut self.source, &self.header, place, self.books)? else {
-            return match left {
-                None => Ok(None),
-                Some(_) => Err(ContainerError::Truncated {
-                    packet: self.packet,
-                    offset: place.offset,
-                    missing: self.header.packet_bytes(place.most),
-                }),
-            };
+        let codes = match read_packet(&mut self.source, &self.header, place, self.books)? {
+            Piece::Packet(codes) => codes,
+            Piece::End(end) => {
+                self.total_samples = end.samples.or(self.total_samples);
+                end.check(self.superframes)?;
+                return self.source.check_end().map(|()| None);
+            }
+            Piece::Nothing if left.is_none() && !self.header.has_end => return Ok(None),
+            Piece::Nothing => {
+                let missing = match left {
+                    Some(1..) => self.header.packet_bytes(place.most),
+                    _ => END_BYTES,
+                };
+                return Err(place.truncated(&self.source, missing));
+            }
         };
         if self.short {
             return Err(ContainerError::AfterShort {
@@ -111,8 +128,8 @@ impl<R: Read> NctReader<R> {
         Ok(Some(codes))
     }
 
-    /// Reads on to the end, or to the first damage. The length of the source is that of the header, cut to what was
-    /// read if there is damage.
+    /// Reads on to the end, or to the first damage. The length of the source is what the file says, cut to what was read
+    /// if there is damage.
     pub fn read_all(mut self) -> Salvage {
         let specs = self.header.books[..self.books].into();
         let mut codes = Codes::new(specs);
@@ -126,25 +143,37 @@ impl<R: Read> NctReader<R> {
                 Err(fault) => break Some(fault),
             }
         };
-        let read = codes.frames().saturating_mul(self.header.hop.into());
-        let samples = self.header.total_samples.map(|all| match fault {
-            None => all,
-            Some(_) => all.min(read),
-        });
+        let samples = match fault {
+            None => self.total_samples,
+            Some(_) => self.samples_read(),
+        };
         codes.set_source_samples(samples);
         Salvage { codes, fault }
     }
 
-    /// Writes the packets that are left as a file of their own, with the books that are read. Totals that the header
-    /// knows stay known. After damage, what is before it is written and the fault returned.
-    pub fn copy_to<W: Write>(mut self, inner: W) -> Result<W, ContainerError> {
+    /// The samples of the source in what was read, if the length of the source is known.
+    fn samples_read(&self) -> Option<u64> {
+        let frames = self.superframes * u64::from(self.header.superframe_frames());
+        let read = frames.saturating_mul(self.header.hop.into());
+        self.total_samples.map(|all| all.min(read))
+    }
+
+    /// Writes the file again, with the books that are read and the totals in its header. After damage, what is before it is
+    /// written as a whole file and the fault returned. Packets that were taken before are not in it.
+    pub fn copy_to<W: Write + Seek>(mut self, inner: W) -> Result<W, ContainerError> {
         let mut writer = NctWriter::new(inner, self.copied_header()?)?;
+        let taken = self.samples_read();
+        let left = |all: Option<u64>| Some(all?.saturating_sub(taken.unwrap_or(0)));
         loop {
             match self.next_packet() {
                 Ok(Some(packet)) => writer.push(&packet)?,
-                Ok(None) => return writer.finish(),
+                Ok(None) => {
+                    writer.set_total_samples(left(self.total_samples));
+                    return writer.finish_totals();
+                }
                 Err(fault) => {
-                    writer.write_rest().ok();
+                    writer.set_total_samples(left(self.samples_read()));
+                    writer.finish_totals()?;
                     return Err(fault);
                 }
             }
@@ -156,14 +185,10 @@ impl<R: Read> NctReader<R> {
         let books = &self.header.books[..self.books];
         let shorter =
             u64::from(self.header.superframe_frames()) / u64::from(BookSpec::check(books)?);
-        let left = |all: u32| (u64::from(all) - self.superframes) * shorter;
         let packet = u64::from(self.header.packet_superframes) * shorter;
         Ok(NctHeader {
             books: books.into(),
-            superframes: self
-                .header
-                .superframes
-                .and_then(|all| u32::try_from(left(all)).ok()),
+            superframes: None,
             packet_superframes: u16::try_from(packet).unwrap_or(u16::MAX),
             ..self.header.clone()
         })
@@ -173,9 +198,9 @@ impl<R: Read> NctReader<R> {
 pub(crate) fn check_books(header: &NctHeader, books: usize) -> Result<(), ContainerError> {
     match (1..=header.books.len()).contains(&books) {
         true => Ok(()),
-        false => Err(ContainerError::Codes(CodesError::BookCount {
-            expected: header.books.len(),
-            found: books,
-        })),
+        false => Err(ContainerError::Books {
+            asked: books,
+            available: header.books.len(),
+        }),
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct Source<R> {
     offset: u64,
 }
 
-impl<R: Read> Source<R> {
+impl<R> Source<R> {
     pub(crate) fn new(inner: R) -> Source<R> {
         Source { inner, offset: 0 }
     }
@@ -21,6 +21,15 @@ impl<R: Read> Source<R> {
         self.offset
     }
 
+    fn failed(&self, source: io::Error) -> ContainerError {
+        ContainerError::Io {
+            offset: self.offset,
+            source,
+        }
+    }
+}
+
+impl<R: Read> Source<R> {
     /// Appends up to `count` bytes to `into` and says how many are missing. The buffer grows with what comes, not with
     /// what is asked for.
     pub(crate) fn take(&mut self, count: u64, into: &mut Vec<u8>) -> Result<u64, ContainerError> {
@@ -49,10 +58,12 @@ impl<R: Read> Source<R> {
         }
     }
 
-    fn failed(&self, source: io::Error) -> ContainerError {
-        ContainerError::Io {
-            offset: self.offset,
-            source,
+    /// Checks that nothing follows.
+    pub(crate) fn check_end(&mut self) -> Result<(), ContainerError> {
+        let offset = self.offset;
+        match self.take(1, &mut Vec::new())? {
+            0 => Err(ContainerError::Trailing { offset }),
+            _ => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Seek, SeekFrom, Write};
 
-use super::{ContainerError, NctHeader, packet::write_packet};
+use super::{ContainerError, NctHeader, end::End, packet::write_packet};
 use crate::codes::{BookSpec, Codes, CodesError};
 
 /// Writes a token file as codes arrive, in any cuts.
@@ -25,7 +25,8 @@ pub struct NctWriter<W> {
 
 impl<W: Write> NctWriter<W> {
     /// Writes the header. Totals that are known beforehand belong into it; the others become known to
-    /// [`finish_totals`](Self::finish_totals), or the file says that they are not known.
+    /// [`finish_totals`](Self::finish_totals), or are said at the end if the header announces that
+    /// ([`NctHeader::has_end`]), or the file says that they are not known.
     pub fn new(inner: W, header: NctHeader) -> Result<NctWriter<W>, ContainerError> {
         let header = header.ready()?;
         let mut writer = NctWriter {
@@ -115,14 +116,21 @@ impl<W: Write> NctWriter<W> {
         self.pending.drop_open()
     }
 
-    /// Writes what is left. Tokens of an incomplete super-frame are an error, but everything before them is written.
+    /// Sets how long the source was, in samples per channel.
+    pub(super) fn set_total_samples(&mut self, samples: Option<u64>) {
+        self.total_samples = samples;
+    }
+
+    /// Writes what is left, and the end if the header announces one. Tokens of an incomplete super-frame are an error, but
+    /// everything before them is written.
     pub fn finish(mut self) -> Result<W, ContainerError> {
         self.write_rest()?;
+        self.write_end()?;
         Ok(self.inner)
     }
 
     /// Writes what is left and checks that it is all.
-    pub(super) fn write_rest(&mut self) -> Result<(), ContainerError> {
+    fn write_rest(&mut self) -> Result<(), ContainerError> {
         let left = self.pending.superframes();
         if left > 0 {
             write_packet(&self.pending, 0, left as u16, None, &mut self.packet);
@@ -130,10 +138,7 @@ impl<W: Write> NctWriter<W> {
             self.pending.drop_front(left);
             self.superframes += left;
         }
-        self.inner.flush().map_err(|source| ContainerError::Io {
-            offset: self.written,
-            source,
-        })?;
+        self.flush()?;
         if !self.pending.is_empty() {
             let strides = self
                 .pending
@@ -157,6 +162,27 @@ impl<W: Write> NctWriter<W> {
         }
     }
 
+    /// Writes the totals, if the header announces them.
+    fn write_end(&mut self) -> Result<(), ContainerError> {
+        if !self.header.has_end {
+            return Ok(());
+        }
+        let end = End {
+            samples: self.total_samples,
+            superframes: self.superframes,
+        };
+        end.write(&mut self.packet);
+        self.write_out()?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), ContainerError> {
+        self.inner.flush().map_err(|source| ContainerError::Io {
+            offset: self.written,
+            source,
+        })
+    }
+
     /// Writes out the bytes in `packet`.
     fn write_out(&mut self) -> Result<(), ContainerError> {
         let result = self.inner.write_all(&self.packet);
@@ -171,11 +197,13 @@ impl<W: Write> NctWriter<W> {
 }
 
 impl<W: Write + Seek> NctWriter<W> {
-    /// Writes what is left, then the totals into the header.
+    /// Writes what is left, then the totals into the header; the end is left out where that has room for them.
     pub fn finish_totals(mut self) -> Result<W, ContainerError> {
         self.write_rest()?;
         self.header.superframes = u32::try_from(self.superframes).ok().filter(|&n| n > 0);
         self.header.total_samples = self.total_samples.filter(|&n| n > 0);
+        self.header.has_end &= self.header.superframes.is_none();
+        self.write_end()?;
         let header = self.header.bytes();
         let (back, forth) = (
             self.written as i64,
@@ -192,18 +220,21 @@ impl<W: Write + Seek> NctWriter<W> {
     }
 }
 
-/// Writes whole codes as one file, with their totals in the header.
+/// Writes whole codes as one file, with their totals in the header, and no end after the packets where that has room for
+/// them.
 pub fn write_nct<W: Write>(
     inner: W,
     header: NctHeader,
     codes: &Codes,
 ) -> Result<W, ContainerError> {
+    let superframes = u32::try_from(codes.superframes()).ok().filter(|&n| n > 0);
     let header = NctHeader {
         total_samples: codes
             .source_samples()
             .or(header.total_samples)
             .filter(|&n| n > 0),
-        superframes: u32::try_from(codes.superframes()).ok().filter(|&n| n > 0),
+        superframes,
+        has_end: header.has_end && superframes.is_none(),
         ..header
     };
     codes.check_whole()?;

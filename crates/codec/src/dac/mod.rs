@@ -16,7 +16,7 @@ use percept_nn::signal::{
 };
 use percept_weights::{Tensors, WeightsError};
 
-use crate::config::LoadFault;
+use crate::config::{LoadFault, rates_behind};
 use crate::model::Parts;
 use crate::quantizer::{FactorizedBook, FactorizedQuantizer};
 pub(crate) use config::DacConfig;
@@ -53,6 +53,7 @@ pub(crate) fn open(config: &serde_json::Value, tensors: &Tensors) -> Result<Part
         decoder: builder.decoder()?,
         pads_to: config.hop(),
         segmentation: None,
+        local_rates: Some(rates_behind(&config.upsampling())),
     })
 }
 

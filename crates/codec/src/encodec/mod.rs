@@ -66,6 +66,7 @@ pub(crate) fn open(json: &serde_json::Value, tensors: &Tensors) -> Result<Parts,
         decoder: builder.decoder()?,
         pads_to: 1,
         segmentation: config.segmentation(),
+        local_rates: None,
     })
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn open(config: &serde_json::Value, tensors: &Tensors) -> Result<Part
         decoder: builder.decoder()?,
         pads_to: 1,
         segmentation: None,
+        local_rates: None,
     })
 }
 

@@ -4,28 +4,40 @@ use std::io::{self, Cursor, Read};
 
 use super::*;
 
-/// A file of 40 super-frames in packets of 12, with totals or without, and where its packets begin.
-fn sample(totals: bool) -> (Codes, Vec<u8>, Vec<usize>) {
+/// Where a file says its totals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Totals {
+    Header,
+    End,
+    Nowhere,
+}
+
+const TOTALS: [Totals; 3] = [Totals::Header, Totals::End, Totals::Nowhere];
+
+/// A file of 40 super-frames in packets of 12, and where its packets, and the end behind them, begin.
+fn sample(totals: Totals) -> (Codes, Vec<u8>, Vec<usize>) {
     let mut codes = random_codes(&snac(), 40, &mut Rng::new(SEED));
-    codes.set_source_samples(totals.then_some(80_000));
+    codes.set_source_samples((totals != Totals::Nowhere).then_some(80_000));
     let header = NctHeader {
         user_json: r#"{"a":1}"#.into(),
         ..header(&snac())
     };
     let bytes = match totals {
-        true => file(header, &codes),
-        false => {
+        Totals::Header => file(header, &codes),
+        Totals::End => streamed(header, &codes),
+        Totals::Nowhere => {
             let mut writer = NctWriter::new(Vec::new(), header).unwrap();
             writer.push(&codes).unwrap();
             writer.finish().unwrap()
         }
     };
-    let start = bytes.len() - 3 * 132 - (6 + 42);
-    (
-        codes,
-        bytes,
-        vec![start, start + 132, start + 264, start + 396],
-    )
+    let end = if totals == Totals::End { 22 } else { 0 };
+    let start = bytes.len() - 3 * 132 - (6 + 42) - end;
+    let mut starts = vec![start, start + 132, start + 264, start + 396];
+    if end > 0 {
+        starts.push(bytes.len() - end);
+    }
+    (codes, bytes, starts)
 }
 
 /// Whole packets before byte `at`.
@@ -36,7 +48,7 @@ fn packets_before(starts: &[usize], length: usize, at: usize) -> usize {
 
 #[test]
 fn a_file_cut_anywhere_gives_the_packets_before_the_cut() {
-    for totals in [true, false] {
+    for totals in TOTALS {
         let (codes, bytes, starts) = sample(totals);
         for cut in 0..bytes.len() {
             let reader = match NctReader::new(&bytes[..cut]) {
@@ -52,7 +64,7 @@ fn a_file_cut_anywhere_gives_the_packets_before_the_cut() {
                 fault,
             } = reader.read_all();
             let packets = packets_before(&starts, bytes.len(), cut);
-            let superframes = packets as u64 * 12;
+            let superframes = (packets as u64 * 12).min(40);
             assert_eq!(
                 found.slice(0..superframes),
                 codes.slice(0..superframes),
@@ -68,10 +80,14 @@ fn a_file_cut_anywhere_gives_the_packets_before_the_cut() {
                     assert_eq!((packet, offset), (packets as u64, cut as u64));
                     assert!(missing > 0);
                 }
-                fault => assert!(!totals && starts.contains(&cut), "{cut}: {fault:?}"),
+                fault => assert!(
+                    totals == Totals::Nowhere && starts.contains(&cut),
+                    "{cut}: {fault:?}"
+                ),
             }
-            if totals {
-                assert_eq!(found.source_samples(), Some(superframes * 2_048));
+            if totals == Totals::Header {
+                let read = (superframes * 2_048).min(80_000);
+                assert_eq!(found.source_samples(), Some(read));
             }
         }
     }
@@ -79,7 +95,7 @@ fn a_file_cut_anywhere_gives_the_packets_before_the_cut() {
 
 #[test]
 fn every_flipped_bit_is_noticed() {
-    for totals in [true, false] {
+    for totals in TOTALS {
         let (codes, bytes, starts) = sample(totals);
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
@@ -114,7 +130,7 @@ fn every_flipped_bit_is_noticed() {
                 (packets as u64, starts[packets] as u64),
                 "bit {bit}"
             );
-            let before = packets as u64 * 12;
+            let before = (packets as u64 * 12).min(40);
             assert_eq!(found.slice(0..before), codes.slice(0..before));
             assert_eq!(found.superframes(), before);
         }
@@ -122,24 +138,82 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
+fn damage_is_named_with_what_to_do_about_it() {
+    let (_, bytes, starts) = sample(Totals::End);
+    let with = |at: usize, value: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = value;
+        bytes
+    };
+    let lost = [&bytes[..starts[1]], &bytes[starts[2]..]].concat();
+    let mut after_short = bytes[..starts[4]].to_vec();
+    after_short.extend(&bytes[starts[3]..]);
+    let cases = [
+        (
+            bytes[..9].to_vec(),
+            &["inside its header", "at byte 9", "7 bytes"][..],
+        ),
+        (with(9, 7), &["header is damaged"]),
+        (
+            bytes[..starts[2] + 9].to_vec(),
+            &["packet 2 ends early", "123 bytes too soon"],
+        ),
+        (with(starts[1] + 20, 1), &["packet 1", "is damaged"]),
+        (
+            with(starts[1] + 1, 1),
+            &["packet 1", "268 super-frames, of 1 to 12"],
+        ),
+        (after_short, &["packet 4", "not full"]),
+        (lost, &["after 28 super-frames", "says it has 40"]),
+    ];
+    for (bytes, parts) in cases {
+        let read = NctReader::new(&bytes[..]).and_then(|reader| reader.read_all().whole());
+        let text = read.unwrap_err().to_string();
+        for part in parts.iter().chain(&["copy", "encode the source again"]) {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+    let joined = [bytes.clone(), bytes.clone()].concat();
+    let text = NctReader::new(&joined[..]).unwrap().read_all().fault;
+    let text = text.unwrap().to_string();
+    let at = format!("complete at byte {}", bytes.len());
+    assert!(
+        text.contains(&at) && text.contains("cut the rest off"),
+        "{text}"
+    );
+    let books = NctReader::new(&bytes[..]).unwrap().with_books(4);
+    let text = books.unwrap_err().to_string();
+    assert!(
+        text.contains("4 codebooks") && text.contains("ask for 1 to 3"),
+        "{text}"
+    );
+}
+
+#[test]
 fn after_an_error_the_reader_is_at_its_end() {
-    let (_, mut bytes, starts) = sample(true);
+    let (_, mut bytes, starts) = sample(Totals::Header);
     bytes[starts[1] + 20] ^= 1;
     let mut reader = NctReader::new(&bytes[..]).unwrap();
     assert!(reader.next_packet().unwrap().is_some());
     assert_eq!(reader.next_packet().unwrap_err().code(), "checksum");
     assert!(reader.next_packet().unwrap().is_none());
-    let mut copy = Vec::new();
-    let fault = NctReader::new(&bytes[..])
-        .unwrap()
-        .copy_to(&mut copy)
-        .unwrap_err();
-    assert_eq!(fault.code(), "checksum");
-    let kept = NctReader::new(&copy[..]).unwrap().read_all();
-    assert_eq!(
-        (kept.codes.superframes(), kept.fault.unwrap().code()),
-        (12, "truncated")
-    );
+}
+
+#[test]
+fn a_copy_of_what_is_before_the_damage_is_a_whole_file() {
+    for totals in TOTALS {
+        let (codes, mut bytes, starts) = sample(totals);
+        bytes[starts[1] + 20] ^= 1;
+        let mut copy = Cursor::new(Vec::new());
+        let reader = NctReader::new(&bytes[..]).unwrap();
+        assert_eq!(reader.copy_to(&mut copy).unwrap_err().code(), "checksum");
+        let kept = NctReader::new(&copy.get_ref()[..]).unwrap();
+        assert_eq!(kept.header().superframes, Some(12));
+        let mut expected = codes.slice(0..12).unwrap();
+        let known = totals == Totals::Header;
+        expected.set_source_samples(known.then_some(12 * 2_048));
+        assert_eq!(kept.read_all().whole().unwrap(), expected);
+    }
 }
 
 /// Gives nothing but zeros, and counts them.
@@ -232,7 +306,7 @@ fn a_failing_reader_is_not_an_end() {
             Err(io::Error::other("the disk is gone"))
         }
     }
-    let (codes, bytes, starts) = sample(true);
+    let (codes, bytes, starts) = sample(Totals::Header);
     let salvage = NctReader::new(bytes[..starts[2] + 9].chain(Failing))
         .unwrap()
         .read_all();
@@ -244,7 +318,7 @@ fn a_failing_reader_is_not_an_end() {
 #[test]
 fn other_files_and_versions_are_named() {
     let open = |bytes: &[u8]| NctReader::new(bytes).map_or_else(|e| e.code(), |_| "fine");
-    let (_, bytes, _) = sample(true);
+    let (_, bytes, _) = sample(Totals::Header);
     let with = |at: usize, value: u8| {
         let mut bytes = bytes.clone();
         bytes[at] = value;
@@ -255,20 +329,26 @@ fn other_files_and_versions_are_named() {
     assert_eq!(open(b"RI"), "magic");
     assert_eq!(open(b"RIFF\0\0\0\0WAVE"), "magic");
     assert_eq!(open(&with(4, 2)), "version");
-    assert_eq!(open(&with(5, 4)), "flags");
+    assert_eq!(open(&with(5, 8)), "flags");
     assert_eq!(open(&with(8, 1)), "header-checksum");
 }
 
 #[test]
 fn random_bytes_and_random_damage_never_panic() {
     let mut rng = Rng::new(SEED);
-    let (_, good, starts) = sample(true);
-    let segmented = NctHeader {
+    let (_, good, starts) = sample(Totals::Header);
+    let header = NctHeader {
         segmented: true,
         packet_superframes: 50,
         ..header(&books(&[1; 4], 1_024))
     };
-    let segmented = file(segmented, &segmented_codes(130, 50, SEED));
+    let segmented = segmented_codes(130, 50, SEED);
+    let segmented = [
+        file(header.clone(), &segmented),
+        streamed(header, &segmented),
+    ];
+    let (_, ended, _) = sample(Totals::End);
+    let files = [&good, &ended, &segmented[0], &segmented[1]];
     let all = |bytes: &[u8]| {
         if let Ok(reader) = NctReader::new(bytes) {
             let salvage = reader.read_all();
@@ -278,18 +358,14 @@ fn random_bytes_and_random_damage_never_panic() {
         if let Ok(mut file) = NctFile::open(Cursor::new(bytes)) {
             let end = file.superframes();
             assert!(end <= bytes.len() as u64 * 8, "{end}");
-            file.read_superframes(0..end).ok();
+            file.salvage(0..end).unwrap();
             file.read_superframes(end.saturating_sub(1)..end).ok();
         }
     };
     for round in 0..4_000 {
-        let mut bytes = if round % 2 == 0 {
-            good.clone()
-        } else {
-            segmented.clone()
-        };
+        let mut bytes = files[round % files.len()].clone();
         if rng.below(2) == 0 {
-            bytes[5] &= 1;
+            bytes[5] &= 5;
         }
         for _ in 0..1 + rng.below(6) {
             let at = if rng.below(2) == 0 {
@@ -306,6 +382,7 @@ fn random_bytes_and_random_damage_never_panic() {
         let mut bytes: Vec<u8> = (0..rng.below(200)).map(|_| rng.bits() as u8).collect();
         all(&bytes);
         bytes.splice(..0, *b"NCT1\x01\x00");
+        bytes[5] = [0, 4][rng.below(2)];
         all(&bytes);
     }
 }

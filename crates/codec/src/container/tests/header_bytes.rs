@@ -53,75 +53,64 @@ fn a_header_without_a_checksum_is_read_too() {
     );
 }
 
+/// The code of the error for a header, or `fine`.
+fn refusal(header: NctHeader) -> &'static str {
+    NctWriter::new(Vec::new(), header).map_or_else(|e| e.code(), |_| "fine")
+}
+
+/// Makes a header one that cannot be.
+type Spoil = fn(&mut NctHeader);
+
 #[test]
-fn headers_that_cannot_be_are_refused() {
+fn headers_with_numbers_that_cannot_be_are_refused() {
     let good = || header(&snac());
-    let long = format!("\"{}\"", "x".repeat(1 << 20));
-    let cases = [
-        (
-            NctHeader {
-                sample_rate: 0,
-                ..good()
-            },
-            "header",
-        ),
-        (
-            NctHeader {
-                channels: 0,
-                ..good()
-            },
-            "header",
-        ),
-        (NctHeader { hop: 0, ..good() }, "header"),
-        (NctHeader { align: 0, ..good() }, "header"),
-        (NctHeader { align: 6, ..good() }, "header"),
-        (
-            NctHeader {
-                books: [].into(),
-                ..good()
-            },
-            "no-books",
-        ),
-        (
-            NctHeader {
-                books: books(&[1; 256], 8),
-                ..good()
-            },
-            "header",
-        ),
-        (
-            NctHeader {
-                books: books(&[256], 8),
-                ..good()
-            },
-            "header",
-        ),
-        (
-            NctHeader {
-                books: books(&[1], 65_537),
-                ..good()
-            },
-            "book-too-large",
-        ),
-        (
-            NctHeader {
-                user_json: "{".into(),
-                ..good()
-            },
-            "user-json",
-        ),
-        (
-            NctHeader {
-                user_json: long,
-                ..good()
-            },
-            "header",
-        ),
+    assert_eq!(refusal(good()), "fine");
+    let cases: [(&str, Spoil); 5] = [
+        ("rate", |header| header.sample_rate = 0),
+        ("channels", |header| header.channels = 0),
+        ("hop", |header| header.hop = 0),
+        ("no align", |header| header.align = 0),
+        ("align", |header| header.align = 6),
     ];
-    for (header, expected) in cases {
-        let code = NctWriter::new(Vec::new(), header).map_or_else(|e| e.code(), |_| "fine");
-        assert_eq!(code, expected);
+    for (name, spoil) in cases {
+        let mut header = good();
+        spoil(&mut header);
+        assert_eq!(refusal(header), "header", "{name}");
     }
+}
+
+#[test]
+fn headers_with_books_that_cannot_be_are_refused() {
+    let cases = [
+        ([].into(), "no-books"),
+        (books(&[1; 256], 8), "header"),
+        (books(&[256], 8), "header"),
+        (books(&[1], 65_537), "book-too-large"),
+    ];
+    for (books, expected) in cases {
+        let header = NctHeader {
+            books,
+            ..header(&snac())
+        };
+        assert_eq!(refusal(header), expected);
+    }
+}
+
+#[test]
+fn headers_with_json_that_is_none_or_much_are_refused() {
+    let long = format!("\"{}\"", "x".repeat(1 << 20));
+    for (user_json, expected) in [("{", "user-json"), (&long, "header")] {
+        let header = NctHeader {
+            user_json: user_json.into(),
+            ..header(&snac())
+        };
+        assert_eq!(refusal(header), expected);
+    }
+}
+
+#[test]
+fn a_packet_is_a_second_or_as_near_to_it_as_can_be() {
+    let good = || header(&snac());
     let slow = NctHeader {
         sample_rate: 1,
         hop: u16::MAX,

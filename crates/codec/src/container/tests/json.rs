@@ -43,6 +43,72 @@ fn the_text_is_the_documented_one() {
     assert_eq!((short.books(), short.source_samples()), (2, None));
 }
 
+/// A line for each piece of the codes, of so many super-frames.
+fn lines(codes: &Codes, step: u64) -> String {
+    let all = codes.superframes();
+    let mut text = String::new();
+    for first in (0..=all).step_by(step as usize) {
+        let last = (first + step).min(all);
+        let mut piece = codes.slice(first..last).unwrap();
+        if first + step > all {
+            piece.set_source_samples(codes.source_samples());
+        }
+        text += &(JsonCodes::new("snac", 24_000, &piece).text() + "\n");
+    }
+    text
+}
+
+#[test]
+fn lines_of_a_stream_are_together_one() {
+    let mut rng = Rng::new(SEED);
+    for specs in all_books() {
+        let mut codes = random_codes(&specs, 12, &mut rng);
+        codes.set_source_samples(Some(24_001));
+        for step in [1, 5, 12, 13] {
+            let text = lines(&codes, step);
+            let json = JsonCodes::read(text.as_bytes()).unwrap().whole().unwrap();
+            assert_eq!(json.into_codes(&specs).unwrap(), codes);
+        }
+    }
+    let codes = segmented_codes(400, 150, SEED);
+    let json = JsonCodes::parse(lines(&codes, 150).as_bytes()).unwrap();
+    assert_eq!(json.into_codes(codes.specs()).unwrap(), codes);
+}
+
+#[test]
+fn lines_before_one_that_is_wrong_are_kept() {
+    let mut codes = random_codes(&snac(), 6, &mut Rng::new(SEED));
+    codes.set_source_samples(Some(12_000));
+    let text = lines(&codes, 2);
+    let good: Vec<&str> = text.lines().collect();
+    let (cut, slower) = (&good[1][..20], good[1].replace("24000", "44100"));
+    let cases = [
+        (cut, "json-damaged"),
+        ("[1]", "json-damaged"),
+        (&slower, "json-stream"),
+        (&good[1].replace("snac", "dac"), "json-stream"),
+        (
+            r#"{"codec":"snac","sample_rate":24000,"books":[[1],[2,3]]}"#,
+            "json-stream",
+        ),
+    ];
+    for (bad, code) in cases {
+        let text = [good[0], bad, good[2]].join("\n");
+        let JsonSalvage { codes: kept, fault } = JsonCodes::read(text.as_bytes()).unwrap();
+        assert_eq!(fault.unwrap().code(), code, "{bad}");
+        let kept = kept.into_codes(&snac()).unwrap();
+        assert_eq!(kept, codes.slice(0..2).unwrap(), "{bad}");
+        assert_eq!(JsonCodes::parse(text.as_bytes()).unwrap_err().code(), code);
+        let first = JsonCodes::read([bad, good[0]].join("\n").as_bytes());
+        assert!(code != "json-damaged" || first.unwrap_err().code() == "json");
+    }
+    let joined = text.repeat(2);
+    let salvage = JsonCodes::read(joined.as_bytes()).unwrap();
+    assert_eq!(salvage.fault.unwrap().code(), "json-ended");
+    assert_eq!(salvage.codes.into_codes(&snac()).unwrap(), codes);
+    assert_eq!(JsonCodes::read(&b" \n"[..]).unwrap_err().code(), "json");
+}
+
 #[test]
 fn json_that_is_no_codes_is_named() {
     let code = |books: &str| {
@@ -72,7 +138,7 @@ fn json_that_is_no_codes_is_named() {
 fn random_damage_never_panics() {
     let mut rng = Rng::new(SEED);
     let codes = random_codes(&snac(), 3, &mut rng);
-    let good = JsonCodes::new("snac", 24_000, &codes).text().into_bytes();
+    let good = lines(&codes, 2).into_bytes();
     for _ in 0..4_000 {
         let mut text = good.clone();
         for _ in 0..1 + rng.below(4) {
@@ -81,8 +147,8 @@ fn random_damage_never_panics() {
             text[at] = characters[rng.below(characters.len())];
         }
         text.truncate(rng.below(text.len() * 2));
-        if let Ok(json) = JsonCodes::parse(&text) {
-            json.into_codes(&snac()).ok();
+        if let Ok(salvage) = JsonCodes::read(&text[..]) {
+            salvage.codes.into_codes(&snac()).ok();
         }
     }
 }

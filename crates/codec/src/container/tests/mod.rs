@@ -2,6 +2,7 @@
 
 mod damage;
 mod ecdc;
+mod end;
 mod header_bytes;
 mod json;
 mod nct;
@@ -33,6 +34,7 @@ fn header(specs: &Arc<[BookSpec]>) -> NctHeader {
         weights_id: *b"weights.",
         packet_superframes: 0,
         segmented: false,
+        has_end: false,
         user_json: String::new(),
     }
 }
@@ -67,6 +69,17 @@ fn segmented_codes(frames: usize, full: usize, seed: u64) -> Codes {
     });
     codes.set_segments(segments.collect()).unwrap();
     codes
+}
+
+/// A file of the codes as a pipe gets it: its totals at the end.
+fn streamed(header: NctHeader, codes: &Codes) -> Vec<u8> {
+    let header = NctHeader {
+        has_end: true,
+        ..header
+    };
+    let mut writer = NctWriter::new(Vec::new(), header).unwrap();
+    writer.push(codes).unwrap();
+    writer.finish().unwrap()
 }
 
 /// A file of the codes, with totals.

@@ -81,9 +81,21 @@ fn numbers_of_the_published_models() {
     assert_eq!(within, [2, 4, 8, 16]);
 }
 
+/// Checks what is said of the small codec of 24 kHz with other fields.
+#[track_caller]
+fn refused(cases: impl IntoIterator<Item = (Value, &'static str)>) {
+    for (fields, expected) in cases {
+        let error = open_with("24khz", fields.clone())
+            .expect_err("a wrong configuration")
+            .to_string();
+        assert!(error.contains(expected), "{fields}: {error}");
+        assert!(error.contains("config.json"), "{error}");
+    }
+}
+
 #[test]
-fn configurations_that_cannot_be_are_refused_by_name() {
-    for (fields, expected) in [
+fn layers_that_cannot_be_are_refused_by_name() {
+    refused([
         (
             json!({"norm_type": "layer_norm"}),
             "`norm_type` is `layer_norm`, which is not supported",
@@ -111,6 +123,17 @@ fn configurations_that_cannot_be_are_refused_by_name() {
         (json!({"num_lstm_layers": 0}), "`num_lstm_layers` is 0"),
         (json!({"audio_channels": 3}), "`audio_channels` is 3"),
         (
+            json!({"residual_kernel_size": 1000, "dilation_growth_rate": 900, "num_residual_layers": 3}),
+            "`dilation_growth_rate` is 809190000",
+        ),
+        (json!({"num_filters": "many"}), "could not be understood"),
+    ]);
+}
+
+#[test]
+fn rates_and_books_that_cannot_be_are_refused_by_name() {
+    refused([
+        (
             json!({"upsampling_ratios": []}),
             "`upsampling_ratios` is empty",
         ),
@@ -127,6 +150,12 @@ fn configurations_that_cannot_be_are_refused_by_name() {
             "`target_bandwidths` is `[-1.0]`",
         ),
         (json!({"codebook_size": 1}), "`codebook_size` is 0"),
+    ]);
+}
+
+#[test]
+fn segments_that_cannot_be_are_refused_by_name() {
+    refused([
         (json!({"chunk_length_s": 1.0}), "`overlap` is missing"),
         (
             json!({"chunk_length_s": 1.0, "overlap": 1.0}),
@@ -136,11 +165,12 @@ fn configurations_that_cannot_be_are_refused_by_name() {
             json!({"chunk_length_s": 0.0, "overlap": 0.0}),
             "`chunk_length_s` is `0`",
         ),
-        (
-            json!({"residual_kernel_size": 1000, "dilation_growth_rate": 900, "num_residual_layers": 3}),
-            "`dilation_growth_rate` is 809190000",
-        ),
-        (json!({"num_filters": "many"}), "could not be understood"),
+    ]);
+}
+
+#[test]
+fn configurations_of_other_weights_are_refused_by_name() {
+    refused([
         (
             json!({"use_conv_shortcut": false}),
             "`use_conv_shortcut` is `false`, which the weights are not made for",
@@ -149,13 +179,7 @@ fn configurations_that_cannot_be_are_refused_by_name() {
             json!({"num_lstm_layers": 1}),
             "`num_lstm_layers` is `1`, which the weights are not made for",
         ),
-    ] {
-        let error = open_with("24khz", fields.clone())
-            .expect_err("a wrong configuration")
-            .to_string();
-        assert!(error.contains(expected), "{fields}: {error}");
-        assert!(error.contains("config.json"), "{error}");
-    }
+    ]);
     let error = open_with("48khz", json!({"norm_type": "weight_norm"})).expect_err("with norms");
     assert!(
         error
