@@ -54,6 +54,9 @@ pub fn matmul_onto(
 /// Weights that stay in the second-level cache from one product to the next, beside what else is there.
 const CACHED: usize = 1 << 17;
 
+/// Rows from which on the next panel is asked for ahead of time. With fewer, the memory is busy with this one.
+const AHEAD_ROWS: usize = 2 * MAX_ROWS;
+
 /// Multiplications below which a product is not worth a second thread.
 const MIN_TASK: usize = 1 << 19;
 
@@ -133,9 +136,9 @@ impl Product<'_> {
 
     /// Computes the panels of the rows.
     fn compute(&self, rows: Range<usize>, panels: Range<usize>) {
-        let is_large = self.w.outputs() * self.w.inputs() > CACHED;
+        let is_far = self.w.outputs() * self.w.inputs() > CACHED && rows.len() >= AHEAD_ROWS;
         for (depth, panel) in self.parts(panels.clone()) {
-            let next = match panel + 1 < panels.end && is_large {
+            let next = match panel + 1 < panels.end && is_far {
                 true => self.w.panel(panel + 1, depth.clone()),
                 false => &[],
             };
