@@ -44,15 +44,22 @@ impl CodecModel {
             // A transposed convolution looks back one of its rows more than ahead, which is a frame at most.
             let ahead = parts.spec.decode_lookahead.div_ceil(hop);
             let reach = ahead + rates.len() as u64 + 1;
-            // Attention sees whole windows, which are counted from the beginning.
+            // Attention sees whole windows, which are counted from the beginning, as are the pairs of outputs that
+            // convolutions compute together.
             let step = crate::codes::lcm(u64::from(parts.spec.align), parts.strides());
+            let step = crate::codes::lcm(step, 2);
             start = (samples.start / rows).saturating_sub(reach + step);
             start -= start % step;
             skipped -= start * rows;
         }
-        let end = match parts.segmentation.is_some() || samples.end > FAR {
-            true => u64::MAX,
-            false => {
+        let end = match parts.segmentation {
+            _ if samples.end > FAR => u64::MAX,
+            // All segments that begin before the end.
+            Some(cut) => {
+                let segments = samples.end.div_ceil(cut.step as u64);
+                segments.saturating_mul(self.segment_frames().unwrap_or(u64::MAX))
+            }
+            None => {
                 let needed = parts.decoder.needed(samples.end);
                 needed.next_multiple_of(parts.strides()).max(start)
             }

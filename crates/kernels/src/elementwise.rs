@@ -4,6 +4,7 @@ use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
 use rten_vecmath::{Sigmoid, Silu, Tanh};
 
+use crate::Rows;
 use crate::span::Span;
 
 /// `x · sigmoid(x)` in place.
@@ -77,6 +78,45 @@ impl<'a> SimdOp for ScaleRowsAndAdd<'a> {
             );
         }
         self.span.written()
+    }
+}
+
+/// Rows without others: `out[r] = x[r] - y[r]`, `[rows, width]`.
+///
+/// # Panics
+/// Where a shape does not fit.
+pub fn differences(x: Rows<'_>, y: Rows<'_>, out: &mut [f32]) {
+    let shape = (x.count(), x.width());
+    assert_eq!(shape, (y.count(), y.width()), "rows of another shape");
+    assert!(
+        shape.0.checked_mul(shape.1) == Some(out.len()),
+        "the output is not {shape:?}"
+    );
+    Differences { x, y, out }.dispatch();
+}
+
+struct Differences<'a> {
+    x: Rows<'a>,
+    y: Rows<'a>,
+    out: &'a mut [f32],
+}
+
+impl<'a> SimdOp for Differences<'a> {
+    type Output = &'a mut [f32];
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) -> Self::Output {
+        let (ops, width) = (isa.f32(), self.x.width());
+        for (r, out) in self.out.chunks_exact_mut(width).enumerate() {
+            Span::apart(self.x.row(r), out).change(
+                ops,
+                (0, width),
+                [self.y.row(r)],
+                #[inline(always)]
+                |x, [y]| ops.sub(x, y),
+            );
+        }
+        self.out
     }
 }
 
@@ -154,6 +194,32 @@ mod tests {
         (0..n)
             .map(|i| ((i * 31 % 97) as f32 - 48.0) * 0.11)
             .collect()
+    }
+
+    #[test]
+    fn differences_are_those_of_the_plain_loop_on_every_isa() {
+        for (rows, width) in [(1, 1), (3, 16), (5, 37), (2, 100)] {
+            let x = ramp((rows + 1) * width);
+            let (first, second) = (Rows::dense(&x[width..], width), &x[..rows * width]);
+            // Rows that overlap, from the last to the first value.
+            let second = Rows::overlapping(second, rows, width, width - 1);
+            let mut expected = Vec::new();
+            for r in 0..rows {
+                let pairs = first.row(r).iter().zip(second.row(r));
+                expected.extend(pairs.map(|(x, y)| x - y));
+            }
+            let mut out = vec![f32::NAN; rows * width];
+            differences(first, second, &mut out);
+            assert_eq!(out, expected);
+            let call = || Differences {
+                x: first,
+                y: second,
+                out: vec![f32::NAN; rows * width].leak(),
+            };
+            on_every_isa(call, |isa, out| {
+                assert_eq!(out, expected, "{isa}, {rows} rows of {width}")
+            });
+        }
     }
 
     #[test]

@@ -39,8 +39,12 @@ pub use attention::{HeadBlock, MAX_QUERIES, Padded, Visible, relative_attention}
 pub use choice::{Candidate, KernelChoice, kernels};
 pub use conv::{Conv2dGeometry, RowWindow, conv2d_depthwise, conv2d_first, depthwise_conv1d};
 pub use conv1d::{depthwise_conv1d_dilated, snake_of_depthwise_conv1d};
-pub use elementwise::{add_bias_rows, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh};
-pub use gemm::{PackedMatrix, Rows, kernel_name, matmul, matmul_add, matmul_onto};
+pub use elementwise::{
+    add_bias_rows, differences, glu, lstm_cell, relu, scale_rows_and_add, silu, tanh,
+};
+pub use gemm::{
+    PackedMatrix, Rows, Start, kernel_name, matmul, matmul_add, matmul_onto, matmul_spread,
+};
 pub use int8::{
     DotKernel, Int8Matrix, MAX_INPUTS, Prologue, QuantizedRows, SharedBytes, Store, matmul_int8,
 };

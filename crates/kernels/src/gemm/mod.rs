@@ -25,15 +25,21 @@ pub fn kernel_name() -> String {
 /// `out = x · wᵀ + bias`: `x` `[rows, inputs]`, `out` `[rows, outputs]`.
 ///
 /// A row's result depends on that row alone: not on the other rows, their number, or the thread count.
+///
+/// # Panics
+/// Where a shape does not fit.
 pub fn matmul(x: Rows<'_>, w: &PackedMatrix, bias: Option<&[f32]>, out: &mut [f32]) {
-    let to = out.as_mut_ptr();
-    product(x, w, (std::ptr::null(), bias), (to, out.len()));
+    let place = Place::whole(x, w, out);
+    product(x, w, (std::ptr::null(), bias), place);
 }
 
 /// `out += x · wᵀ + bias`, otherwise as [`matmul`].
+///
+/// # Panics
+/// Where a shape does not fit.
 pub fn matmul_add(x: Rows<'_>, w: &PackedMatrix, bias: Option<&[f32]>, out: &mut [f32]) {
-    let to = out.as_mut_ptr();
-    product(x, w, (to, bias), (to, out.len()));
+    let place = Place::whole(x, w, out);
+    product(x, w, (place.first, bias), place);
 }
 
 /// `out = base + bias + x · wᵀ`: `base` `[rows, outputs]`, otherwise as [`matmul`].
@@ -47,8 +53,76 @@ pub fn matmul_onto(
     out: &mut [f32],
 ) {
     assert_eq!(base.len(), out.len(), "both sides need the same rows");
-    let to = out.as_mut_ptr();
-    product(x, w, (base.as_ptr(), bias), (to, out.len()));
+    let place = Place::whole(x, w, out);
+    product(x, w, (base.as_ptr(), bias), place);
+}
+
+/// What the rows of [`matmul_spread`] are added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// A bias `[outputs]`, or nothing.
+    Bias(Option<&'a [f32]>),
+    /// What is there.
+    Itself,
+    /// The row before it.
+    RowBefore,
+}
+
+/// `out[first + r · every] = start + x[r] · wᵀ` for each row `r` of `x`; the other rows of `out` stay as they are.
+/// Otherwise as [`matmul`].
+///
+/// # Panics
+/// Where `out` ends before the last row does, or rows are added to such as are written.
+pub fn matmul_spread(
+    x: Rows<'_>,
+    w: &PackedMatrix,
+    start: Start<'_>,
+    (first, every): (usize, usize),
+    out: &mut [f32],
+) {
+    let Some(last) = x.count().checked_sub(1) else {
+        return;
+    };
+    let held = out.len() / w.outputs().max(1);
+    assert!(
+        every > 0 && first < held && last <= (held - 1 - first) / every,
+        "{} rows from {first} on, one every {every}, are not in {held}",
+        last + 1
+    );
+    let to = out.as_mut_ptr().wrapping_add(first * w.outputs());
+    let start = match start {
+        Start::Bias(bias) => (std::ptr::null(), bias),
+        Start::Itself => (to.cast_const(), None),
+        Start::RowBefore => {
+            assert!(first > 0 && every > 1, "no row before that stays");
+            (to.wrapping_sub(w.outputs()).cast_const(), None)
+        }
+    };
+    let stride = every * w.outputs();
+    product(x, w, start, Place { first: to, stride });
+}
+
+/// Where the rows of a product go.
+#[derive(Clone, Copy)]
+struct Place {
+    first: *mut f32,
+    /// Values from row to row.
+    stride: usize,
+}
+
+impl Place {
+    /// Rows that fill `out`.
+    fn whole(x: Rows<'_>, w: &PackedMatrix, out: &mut [f32]) -> Self {
+        let (rows, outputs) = (x.count(), w.outputs());
+        assert!(
+            rows.checked_mul(outputs) == Some(out.len()),
+            "the output is not [{rows}, {outputs}]"
+        );
+        Place {
+            first: out.as_mut_ptr(),
+            stride: outputs,
+        }
+    }
 }
 
 /// Weights that stay in the second-level cache from one product to the next, beside what else is there.
@@ -60,13 +134,9 @@ const AHEAD_ROWS: usize = 2 * MAX_ROWS;
 /// Multiplications below which a product is not worth a second thread.
 const MIN_TASK: usize = 1 << 19;
 
-/// `base` and `out` are valid for as many values as `out` has, for the length of the call; `base` may be null.
-fn product(
-    x: Rows<'_>,
-    w: &PackedMatrix,
-    (base, bias): (*const f32, Option<&[f32]>),
-    (out, len): (*mut f32, usize),
-) {
+/// All rows of `out` are valid for the length of the call, and no one else's; so are those of `base`, laid out as they
+/// are, which are either the same or not written meanwhile. `base` may be null.
+fn product(x: Rows<'_>, w: &PackedMatrix, (base, bias): (*const f32, Option<&[f32]>), out: Place) {
     let (rows, outputs) = (x.count(), w.outputs());
     assert_eq!(
         x.width(),
@@ -75,7 +145,6 @@ fn product(
         x.width(),
         w.inputs()
     );
-    assert_eq!(len, rows * outputs, "the output is not [{rows}, {outputs}]");
     assert!(
         bias.is_none_or(|b| b.len() == outputs),
         "a bias of another length"
@@ -102,7 +171,7 @@ struct Product<'a> {
     /// What the product is added to, laid out as `out`, which it may be; or null.
     base: *const f32,
     bias: Option<&'a [f32]>,
-    out: *mut f32,
+    out: Place,
 }
 
 // SAFETY: threads work on disjoint rows or panels (`Product::share`), which are disjoint values of the output and of the
@@ -167,7 +236,7 @@ impl Product<'_> {
     ) -> PanelProduct<'a> {
         let outputs = self.w.outputs_of(panel);
         // In bounds where there are rows, since the panel begins inside of them; not looked at where there are none.
-        let first = rows.start * self.w.outputs() + outputs.start;
+        let first = rows.start * self.out.stride + outputs.start;
         PanelProduct {
             x: self.x.range(rows.clone()),
             panel: self.w.panel(panel, depth.clone()),
@@ -175,12 +244,12 @@ impl Product<'_> {
             next,
             bias: self.bias.map(|bias| &bias[outputs.clone()]),
             outputs: outputs.len(),
-            stride: self.w.outputs(),
+            stride: self.out.stride,
             base: match self.base.is_null() {
                 true => None,
                 false => Some(self.base.wrapping_add(first)),
             },
-            out: self.out.wrapping_add(first),
+            out: self.out.first.wrapping_add(first),
         }
     }
 }

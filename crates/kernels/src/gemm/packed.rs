@@ -20,6 +20,9 @@ pub struct PackedMatrix {
 
 impl PackedMatrix {
     /// Packs `weights` `[outputs, inputs]`, the layout of `torch.nn.Linear`.
+    ///
+    /// # Panics
+    /// Where there are not as many weights.
     pub fn pack(weights: &[f32], outputs: usize, inputs: usize) -> Self {
         Self::pack_for((panel_width(), lanes()), weights, outputs, inputs)
     }
@@ -31,9 +34,8 @@ impl PackedMatrix {
         outputs: usize,
         inputs: usize,
     ) -> Self {
-        assert_eq!(
-            weights.len(),
-            outputs * inputs,
+        assert!(
+            outputs.checked_mul(inputs) == Some(weights.len()),
             "weights are not [{outputs}, {inputs}]"
         );
         let mut packed = PackedMatrix {

@@ -12,6 +12,7 @@ fn products_equal_the_plain_loop_for_every_shape() {
         (2, 256, 33),
         (5, 257, 64),
         (70, 600, 129),
+        (70, 1100, 210),
     ] {
         let (x, w, b) = (
             noise(rows * inputs, 1),
@@ -96,6 +97,67 @@ fn overlapping_rows_give_the_bits_of_copied_ones() {
 }
 
 #[test]
+fn spread_rows_have_the_bits_of_dense_ones_and_leave_the_others() {
+    for (rows, inputs, outputs) in [(1, 3, 5), (4, 600, 33), (40, 64, 130)] {
+        let (x, w, b) = (
+            noise(rows * inputs, 1),
+            noise(outputs * inputs, 2),
+            noise(outputs, 3),
+        );
+        let x = Rows::dense(&x, inputs);
+        let w = PackedMatrix::pack(&w, outputs, inputs);
+        for (first, every) in [(0, 1), (1, 2), (2, 3)] {
+            let held = (first + rows * every) * outputs;
+            let before = noise(held, 4);
+            let starts = [Start::Bias(Some(&b)), Start::Bias(None), Start::Itself];
+            let after = (every > 1).then_some(Start::RowBefore);
+            for start in starts.into_iter().chain(after) {
+                let mut expected = before.clone();
+                for r in 0..rows {
+                    let at = (first + r * every) * outputs;
+                    let mut row = match start {
+                        Start::Bias(_) => vec![0.0; outputs],
+                        Start::Itself => before[at..][..outputs].to_vec(),
+                        Start::RowBefore => before[at - outputs..][..outputs].to_vec(),
+                    };
+                    match start {
+                        Start::Bias(bias) => matmul(x.range(r..r + 1), &w, bias, &mut row),
+                        _ => matmul_add(x.range(r..r + 1), &w, None, &mut row),
+                    }
+                    expected[at..][..outputs].copy_from_slice(&row);
+                }
+                let mut out = before.clone();
+                matmul_spread(x, &w, start, (first, every), &mut out);
+                assert!(
+                    out == expected,
+                    "{rows} rows from {first} every {every}, {start:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn spread_rows_that_do_not_fit_are_refused() {
+    let w = PackedMatrix::pack(&[1.0; 6], 3, 2);
+    for (start, first, every, held) in [
+        (Start::Itself, 0, 2, 2 * 3),
+        (Start::Itself, 1, 2, 3 * 3),
+        (Start::Itself, 4, 1, 4 * 3),
+        (Start::Itself, 0, 0, 9 * 3),
+        (Start::Itself, 1, usize::MAX, 9 * 3),
+        (Start::RowBefore, 0, 2, 9 * 3),
+        (Start::RowBefore, 1, 1, 9 * 3),
+    ] {
+        let refused = std::panic::catch_unwind(|| {
+            let x = Rows::dense(&[1.0; 4], 2);
+            matmul_spread(x, &w, start, (first, every), &mut vec![0.0; held]);
+        });
+        assert!(refused.is_err(), "{start:?} from {first} every {every}");
+    }
+}
+
+#[test]
 fn rows_that_end_outside_their_values_are_refused() {
     let held = [0.0; 10];
     assert_eq!(Rows::overlapping(&held, 4, 4, 2).count(), 4);
@@ -107,8 +169,25 @@ fn rows_that_end_outside_their_values_are_refused() {
 }
 
 #[test]
+fn more_values_than_can_be_counted_are_refused() {
+    let packed = PackedMatrix::pack(&[1.0; 4], 4, 1);
+    let rows = Rows::overlapping(&[1.0], 1 << 62, 1, 0);
+    let made = std::panic::catch_unwind(|| matmul(rows, &packed, None, &mut []));
+    assert!(made.is_err(), "2^62 rows of 4 outputs");
+    let made = std::panic::catch_unwind(|| PackedMatrix::pack(&[], 1 << 32, 1 << 32));
+    assert!(made.is_err(), "2^64 weights");
+}
+
+#[test]
 fn a_row_does_not_depend_on_its_neighbours_or_on_threads() {
-    let (inputs, outputs) = (300, 210);
+    // In one part, and in several with weights that are asked for ahead of time.
+    for (inputs, outputs) in [(300, 210), (1100, 210)] {
+        rows_alone_equal_rows_together(inputs, outputs);
+    }
+}
+
+fn rows_alone_equal_rows_together(inputs: usize, outputs: usize) {
+    assert!(1100 * 210 > CACHED && 1100 > DEPTH);
     let (x, w) = (noise(67 * inputs, 4), noise(outputs * inputs, 5));
     let packed = PackedMatrix::pack(&w, outputs, inputs);
     let mut whole = vec![0.0; 67 * outputs];
@@ -156,7 +235,10 @@ impl SimdOp for Panels<'_> {
             w: &w,
             base: self.base.map_or(std::ptr::null(), <[f32]>::as_ptr),
             bias: self.bias,
-            out: out.as_mut_ptr(),
+            out: Place {
+                first: out.as_mut_ptr(),
+                stride: outputs,
+            },
         };
         for (depth, panel) in call.parts(0..w.panels()) {
             call.part(&depth, panel, &(0..self.x.count()), &[])

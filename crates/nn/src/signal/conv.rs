@@ -6,6 +6,7 @@ use percept_kernels::{
 };
 use percept_weights::{Tensors, WeightsError};
 
+use super::two_taps::TwoTaps;
 use super::weights::{conv_bias, conv_weights};
 use super::{Activation, Context, Layer, Memory, Padding, Window};
 use crate::tiles::for_each_block;
@@ -78,32 +79,14 @@ enum TapWeights {
 }
 
 impl Taps {
-    /// Loads `{prefix}.weight` `[outputs, inputs (1 if depthwise), kernel]`, with or without weight norm, and
-    /// `{prefix}.bias` if it is there.
+    /// Of the weights that [`read`] finds.
     pub(crate) fn load(
         tensors: &Tensors,
         prefix: &str,
         size: ConvSize,
     ) -> Result<Self, WeightsError> {
-        let ConvSize {
-            inputs,
-            outputs,
-            kernel,
-            ..
-        } = size;
-        let fan = if size.is_depthwise { 1 } else { inputs };
-        // Transformers has linear maps where others have convolutions of one tap.
-        let is_flat = kernel == 1
-            && tensors
-                .shape(&format!("{prefix}.weight"))
-                .is_some_and(|s| s.len() == 2);
-        let shape = [outputs, fan, kernel];
-        let weights = conv_weights(tensors, prefix, if is_flat { &shape[..2] } else { &shape })?;
-        Ok(Taps::new(
-            size,
-            &weights,
-            conv_bias(tensors, prefix, outputs)?,
-        ))
+        let (weights, bias) = read(tensors, prefix, size)?;
+        Ok(Taps::new(size, &weights, bias))
     }
 
     /// Of `weights` `[outputs, inputs (1 if depthwise), kernel]`.
@@ -239,15 +222,75 @@ impl Taps {
     }
 }
 
+/// Reads `{prefix}.weight` `[outputs, inputs (1 if depthwise), kernel]`, with or without weight norm, and
+/// `{prefix}.bias` if it is there.
+fn read(
+    tensors: &Tensors,
+    prefix: &str,
+    size: ConvSize,
+) -> Result<(Vec<f32>, Option<Vec<f32>>), WeightsError> {
+    let ConvSize {
+        inputs,
+        outputs,
+        kernel,
+        ..
+    } = size;
+    let fan = if size.is_depthwise { 1 } else { inputs };
+    // Transformers has linear maps where others have convolutions of one tap.
+    let is_flat = kernel == 1
+        && tensors
+            .shape(&format!("{prefix}.weight"))
+            .is_some_and(|s| s.len() == 2);
+    let shape = [outputs, fan, kernel];
+    let weights = conv_weights(tensors, prefix, if is_flat { &shape[..2] } else { &shape })?;
+    Ok((weights, conv_bias(tensors, prefix, outputs)?))
+}
+
 /// A convolution with the activation before it.
 #[derive(Debug)]
 pub struct Conv1d {
     activation: Option<Activation>,
-    taps: Taps,
+    size: ConvSize,
+    map: Map,
     padding: Padding,
     /// Whether the padding after the signal is lengthened until the last rows count.
     is_completed: bool,
     ends_in_tanh: bool,
+}
+
+#[derive(Debug)]
+enum Map {
+    Taps(Taps),
+    /// Where the kernel is twice the stride: taps over `stride` rows each, and a bias.
+    TwoTaps(TwoTaps, Option<Vec<f32>>),
+}
+
+impl Map {
+    /// Of `weights` `[outputs, inputs (1 if depthwise), kernel]`.
+    fn new(size: ConvSize, weights: &[f32], bias: Option<Vec<f32>>) -> Self {
+        let ConvSize {
+            inputs,
+            outputs,
+            kernel,
+            dilation,
+            stride,
+            is_depthwise,
+        } = size;
+        let is_of_two = kernel == 2 * stride && dilation == 1 && !is_depthwise;
+        if !is_of_two || outputs <= FEW_OUTPUTS || !TwoTaps::suits(outputs, stride * inputs) {
+            return Map::Taps(Taps::new(size, weights, bias));
+        }
+        let matrix = |first: usize| -> Vec<f32> {
+            let place = |o, k, i| (o * inputs + i) * kernel + first + k;
+            let of_output = |o| {
+                let taps = (0..stride).flat_map(move |k| (0..inputs).map(move |i| (k, i)));
+                taps.map(move |(k, i)| weights[place(o, k, i)])
+            };
+            (0..outputs).flat_map(of_output).collect()
+        };
+        let taps = (&matrix(0)[..], &matrix(stride)[..]);
+        Map::TwoTaps(TwoTaps::new(taps, outputs, stride * inputs), bias)
+    }
 }
 
 impl Conv1d {
@@ -258,9 +301,11 @@ impl Conv1d {
         size: ConvSize,
         padding: Padding,
     ) -> Result<Self, WeightsError> {
+        let (weights, bias) = read(tensors, prefix, size)?;
         Ok(Conv1d {
             activation: None,
-            taps: Taps::load(tensors, prefix, size)?,
+            size,
+            map: Map::new(size, &weights, bias),
             padding,
             is_completed: false,
             ends_in_tanh: false,
@@ -293,7 +338,7 @@ impl Conv1d {
 
     /// Rows of padding that are missing after `received` rows for the last stride to be whole.
     fn completion(&self, received: u64) -> u64 {
-        let size = &self.taps.size;
+        let size = &self.size;
         let padded = received + (self.padding.left + self.padding.right) as u64;
         let (span, stride) = (size.span() as u64, size.stride as u64);
         match self.is_completed {
@@ -302,15 +347,43 @@ impl Conv1d {
             true => (padded - span).next_multiple_of(stride) - (padded - span),
         }
     }
+
+    /// The outputs from number `from` of the signal on, of the rows `x` that the first one looks at and those after them.
+    fn forward(&self, (x, from): (&[f32], u64), out: &mut [f32]) {
+        let ConvSize {
+            inputs,
+            outputs,
+            stride,
+            ..
+        } = self.size;
+        let end = |out: &mut [f32]| {
+            if self.ends_in_tanh {
+                tanh(out);
+            }
+        };
+        match &self.map {
+            Map::TwoTaps(taps, bias) => taps.forward((x, from), bias.as_deref(), out, end),
+            Map::Taps(taps) => {
+                let work = |first: usize, out: &mut [f32]| {
+                    taps.forward(&x[first * stride * inputs..], out);
+                    end(out);
+                };
+                match taps.shares_rows() {
+                    true => for_each_block(out, outputs, work),
+                    false => work(0, out),
+                }
+            }
+        }
+    }
 }
 
 impl Layer for Conv1d {
     fn inputs(&self) -> usize {
-        self.taps.size.inputs
+        self.size.inputs
     }
 
     fn outputs(&self) -> usize {
-        self.taps.size.outputs
+        self.size.outputs
     }
 
     fn memory(&self) -> Memory {
@@ -318,14 +391,12 @@ impl Layer for Conv1d {
     }
 
     fn produced(&self, received: u64) -> u64 {
-        self.taps.size.outputs_of(self.padding.before(received))
+        self.size.outputs_of(self.padding.before(received))
     }
 
     fn total(&self, received: u64) -> u64 {
         let padded = received + (self.padding.left + self.padding.right) as u64;
-        self.taps
-            .size
-            .outputs_of(padded + self.completion(received))
+        self.size.outputs_of(padded + self.completion(received))
     }
 
     fn advance(
@@ -335,7 +406,7 @@ impl Layer for Conv1d {
         _: &Context<'_>,
         out: &mut Window,
     ) -> bool {
-        let (input, size) = (&mut memory.input, &self.taps.size);
+        let (input, size) = (&mut memory.input, &self.size);
         input.settle();
         let fresh = input.take_fresh();
         if let Some(activation) = &self.activation {
@@ -345,19 +416,8 @@ impl Layer for Conv1d {
         if rows == 0 {
             return false;
         }
-        let x = input.rows();
-        let work = |first: usize, out: &mut [f32]| {
-            self.taps
-                .forward(&x[first * size.stride * size.inputs..], out);
-            if self.ends_in_tanh {
-                tanh(out);
-            }
-        };
-        let out = out.extend(rows);
-        match self.taps.shares_rows() {
-            true => for_each_block(out, size.outputs, work),
-            false => work(0, out),
-        }
+        let from = input.consumed() / size.stride as u64;
+        self.forward((input.rows(), from), out.extend(rows));
         input.consume(rows * size.stride);
         true
     }

@@ -17,6 +17,7 @@ mod recurrent;
 mod residual;
 mod transformer;
 mod transposed;
+mod two_taps;
 mod weights;
 mod window;
 

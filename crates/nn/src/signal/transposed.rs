@@ -3,6 +3,7 @@
 use percept_kernels::{PackedMatrix, Rows, matmul};
 use percept_weights::{Tensors, WeightsError};
 
+use super::two_taps::TwoTaps;
 use super::weights::{conv_bias, conv_weights};
 use super::{Activation, Context, Layer, Memory, Padding, Window};
 use crate::tiles::for_each_block;
@@ -24,7 +25,8 @@ pub struct TransposedSize {
 
 /// `stride` rows for each row, of it and the row before: output `q · stride + p` is `x[q] · w[p] + x[q - 1] · w[stride + p]`.
 ///
-/// So all `stride` rows of a step are one row of a matrix product over two rows of the input that lie side by side.
+/// So all `stride` rows of a step are one row of a matrix product over two rows of the input that lie side by side, or
+/// of a convolution of two taps.
 #[derive(Debug)]
 pub struct ConvTranspose1d {
     activation: Option<Activation>,
@@ -37,7 +39,9 @@ pub struct ConvTranspose1d {
 #[derive(Debug)]
 enum Weights {
     /// `[stride · outputs, 2 · inputs]`: the row before, then the row.
-    Dense(PackedMatrix),
+    Joined(PackedMatrix),
+    /// `[stride · outputs, inputs]` for the row before, and for the row.
+    TwoTaps(TwoTaps),
     /// Every channel on its own, `[stride, 2, channels]`: the row before, then the row.
     Depthwise(Vec<f32>),
 }
@@ -119,19 +123,27 @@ impl ConvTranspose1d {
             size.cut_right <= stride,
             "no more than the last step is cut"
         );
-        let mut joined = Vec::with_capacity(weights.len());
-        for phase in 0..stride {
-            for output in 0..outputs {
-                for tap in [stride + phase, phase] {
-                    joined.extend(
-                        (0..inputs).map(|i| weights[(i * outputs + output) * 2 * stride + tap]),
-                    );
-                }
+        let rows = stride * outputs;
+        // The weights of output `row % outputs` of phase `row / outputs`.
+        let of_row = |row: usize, tap: usize| {
+            let tap = tap + row / outputs;
+            (0..inputs).map(move |i| weights[(i * outputs + row % outputs) * 2 * stride + tap])
+        };
+        let weights = match TwoTaps::suits(rows, inputs) {
+            true => {
+                let matrix = |tap| -> Vec<f32> { (0..rows).flat_map(|r| of_row(r, tap)).collect() };
+                let taps = (&matrix(stride)[..], &matrix(0)[..]);
+                Weights::TwoTaps(TwoTaps::new(taps, rows, inputs))
             }
-        }
+            false => {
+                let both = |row| of_row(row, stride).chain(of_row(row, 0));
+                let joined: Vec<f32> = (0..rows).flat_map(both).collect();
+                Weights::Joined(PackedMatrix::pack(&joined, rows, 2 * inputs))
+            }
+        };
         ConvTranspose1d {
             activation: None,
-            weights: Weights::Dense(PackedMatrix::pack(&joined, stride * outputs, 2 * inputs)),
+            weights,
             bias: bias.map(|bias| bias.repeat(stride)),
             size,
         }
@@ -147,29 +159,32 @@ impl ConvTranspose1d {
 }
 
 impl ConvTranspose1d {
-    /// Whole steps from the rows of `x`, one more than there are steps.
-    fn steps(&self, x: &[f32], out: &mut [f32]) {
+    /// Whole steps from step `from` on, of the rows of `x`, one more than there are steps.
+    fn steps(&self, (x, from): (&[f32], u64), out: &mut [f32]) {
         let TransposedSize {
             inputs,
             outputs,
             stride,
             ..
         } = self.size;
+        let (bias, step) = (self.bias.as_deref(), stride * outputs);
         match &self.weights {
-            Weights::Dense(weights) => {
-                let steps = out.len() / (stride * outputs);
-                let rows = Rows::overlapping(x, steps, 2 * inputs, inputs);
-                matmul(rows, weights, self.bias.as_deref(), out);
+            Weights::TwoTaps(taps) => taps.forward((x, from), bias, out, |_| ()),
+            Weights::Joined(weights) => {
+                let rows = Rows::overlapping(x, out.len() / step, 2 * inputs, inputs);
+                matmul(rows, weights, bias, out);
             }
-            Weights::Depthwise(weights) => {
-                for (step, out) in out.chunks_exact_mut(stride * outputs).enumerate() {
-                    let rows = x[step * inputs..][..2 * inputs].split_at(inputs);
-                    scale_and_add(rows, weights, out);
-                    if let Some(bias) = &self.bias {
+            Weights::Depthwise(weights) => for_each_block(out, step, |first, out| {
+                for (out, x) in out
+                    .chunks_exact_mut(step)
+                    .zip(x[first * inputs..].windows(2 * inputs).step_by(inputs))
+                {
+                    scale_and_add(x.split_at(inputs), weights, out);
+                    if let Some(bias) = bias {
                         out.iter_mut().zip(bias).for_each(|(out, v)| *out += v);
                     }
                 }
-            }
+            }),
         }
     }
 }
@@ -222,10 +237,10 @@ impl Layer for ConvTranspose1d {
     ) -> bool {
         let TransposedSize {
             inputs,
-            outputs,
             stride,
             cut_left,
             cut_right,
+            ..
         } = self.size;
         let input = &mut memory.input;
         let fresh = input.take_fresh();
@@ -238,15 +253,8 @@ impl Layer for ConvTranspose1d {
         }
         let is_first = input.received() as usize + 1 + usize::from(memory.is_ended) == input.len();
         let is_last = memory.is_ended && steps == input.len() - 1;
-        let x = input.rows();
-        let product = |first: usize, out: &mut [f32]| self.steps(&x[first * inputs..], out);
-        let rows = out.extend(steps * stride);
-        match &self.weights {
-            Weights::Dense(weights) if weights.outputs() * weights.inputs() > 1 << 19 => {
-                product(0, rows);
-            }
-            _ => for_each_block(rows, stride * outputs, product),
-        }
+        let from = input.consumed();
+        self.steps((input.rows(), from), out.extend(steps * stride));
         let keep_from = if is_first {
             cut_left.min(steps * stride)
         } else {

@@ -83,6 +83,8 @@ pub struct Window {
     fresh: usize,
     /// Rows of the signal, without padding.
     received: u64,
+    /// Rows that were let go, with padding.
+    consumed: u64,
     is_settled: bool,
 }
 
@@ -97,6 +99,7 @@ impl Window {
             end: 0,
             fresh: 0,
             received: 0,
+            consumed: 0,
             is_settled: false,
         };
         if padding.mode == PadMode::Zero {
@@ -113,6 +116,11 @@ impl Window {
     /// Rows of the signal so far, without padding.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Rows that were let go so far, with padding: the place of the first row that can be looked at.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed
     }
 
     /// Rows that can be looked at.
@@ -160,6 +168,7 @@ impl Window {
     pub fn consume(&mut self, rows: usize) {
         assert!(rows <= self.len(), "{rows} of {} rows", self.len());
         self.begin += rows;
+        self.consumed += rows as u64;
         self.fresh = self.fresh.max(self.begin);
     }
 
