@@ -5,8 +5,8 @@ mod common;
 use std::fs;
 
 use common::{
-    codec_fixture, files, fixture, float_wav, noise, path, percept, put, run_in, run_with_stdin,
-    wav,
+    codec_fixture, cut_off, files, fixture, float_wav, noise, path, percept, put, run_in,
+    run_with_stdin, wav,
 };
 
 /// Recordings that are none.
@@ -221,7 +221,7 @@ fn a_full_disk_is_one_line_and_no_partial_file() {
         &["transcribe", "--format", "json", "-o", "out", "a.wav"],
         &["features", "--stage", "mel", "a.wav", "-o", "out/x.npy"],
     ] {
-        let output = std::process::Command::new("sh")
+        let output = cut_off(std::process::Command::new("sh"))
             .current_dir(folder.path())
             .args(["-c", &command, "percept"])
             .args(args)

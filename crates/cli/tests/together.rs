@@ -125,6 +125,56 @@ fn a_bad_recording_among_others_fails_alone() {
 }
 
 #[test]
+fn events_of_a_bad_recording_are_those_it_has_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let whole = wav(16_000, 1, &speech(1));
+    put(
+        folder,
+        &[
+            ("in/a.wav", &whole),
+            ("in/b.wav", b"This is no recording."),
+            // Cut before its first sample.
+            ("in/c.wav", &whole[..44]),
+            ("in/d.flac", &cut_flac()),
+            ("in/e.wav", &noise(1)),
+        ],
+    );
+    let kinds = [
+        ("in/a.wav", &["start", "done"][..]),
+        ("in/b.wav", &["error"]),
+        ("in/c.wav", &["start", "error"]),
+        ("in/d.flac", &["start", "error"]),
+        ("in/e.wav", &["start", "done"]),
+    ];
+    let json = ["transcribe", "--progress", "json"];
+    let together = run_in(folder, &[&json[..], &["in"]].concat());
+    assert_eq!(together.code, Some(1));
+    for (index, (name, kinds)) in (1..).zip(kinds) {
+        let alone = run_in(folder, &[&json[..], &[name]].concat());
+        let mut expected = events_of(name, &alone);
+        let told: Vec<&str> = expected
+            .iter()
+            .map(|event| event["event"].as_str().unwrap())
+            .collect();
+        assert_eq!(told, kinds, "{name}");
+        for event in &mut expected {
+            if event["event"] == "start" {
+                event["index"] = index.into();
+                event["files"] = 5.into();
+            }
+        }
+        assert_eq!(events_of(name, &together), expected, "{name}");
+    }
+}
+
+/// The events of a file, but for how far it is: that depends on the time.
+fn events_of(name: &str, outcome: &Outcome) -> Vec<Value> {
+    let is_of = |event: &Value| event["file"] == name && event["event"] != "progress";
+    events(outcome).into_iter().filter(is_of).collect()
+}
+
+#[test]
 fn only_what_is_not_up_to_date_is_done_again_among_others() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Outcome, copy_of_tiny_en, files, noise, percept, put, run_command};
+use common::{Outcome, copy_of_tiny_en, cut_off, files, home, noise, percept, put, run_command};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -337,7 +337,7 @@ fn a_full_disk_leaves_no_half_of_the_weights() {
         env!("CARGO_BIN_EXE_percept")
     );
     let outcome = run_command(
-        Command::new("sh")
+        cut_off(Command::new("sh"))
             .current_dir(place.dir.path())
             .env("HF_HOME", place.dir.path().join("home"))
             .args(["-c", &command, "percept"])
@@ -354,6 +354,20 @@ fn a_full_disk_leaves_no_half_of_the_weights() {
     assert!(files(&place.folder(), true).is_empty());
     assert_eq!(place.transcribe(&[]), good);
     assert_eq!(place.cached().len(), 1);
+}
+
+#[test]
+fn a_test_leaves_no_weights_behind() {
+    let place = Place::new();
+    let folder = place.dir.path().to_owned();
+    let test = std::thread::spawn(move || {
+        run_command(percept().current_dir(folder).args(INT8).arg("b.wav")).ok();
+        let weights = home().join("percept/weights");
+        assert_eq!(files(&weights, true).len(), 1);
+        home()
+    });
+    let home = test.join().unwrap();
+    assert!(!home.exists(), "{} is left", home.display());
 }
 
 #[test]

@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn an_excerpt_of_segments_is_those_that_begin_before_its_end() {
+        // A segment begins every 788 samples and has 100 frames.
+        let (model, _) = open("encodec/48khz", 4);
+        for (end, segments) in [(1, 1), (788, 1), (789, 2), (7_880, 10)] {
+            assert_eq!(model.excerpt(0..end).frames(), 0..100 * segments, "{end}");
+        }
+    }
+
+    #[test]
     fn an_excerpt_of_all_there_may_be_is_the_whole() {
         let (model, _) = open("snac/24khz", 4);
         assert_eq!(model.excerpt(0..u64::MAX).frames(), 0..u64::MAX);

@@ -62,8 +62,8 @@ impl CodecFamily {
 }
 
 impl CodecModel {
-    /// The header of a token file of codes of the first `books` books of this model. The length of the sound is not in it, but will
-    /// be at the end of the file.
+    /// The header of a token file of codes of the first `books` books of this model. The length of the sound is not in it,
+    /// but will be at the end of the file.
     ///
     /// # Errors
     /// [`CodecError::Io`] where the weights cannot be read again, [`CodecError::Books`] for books that there are not, and
@@ -85,8 +85,13 @@ impl CodecModel {
                 wanted,
             },
         };
-        // Token files count what must be decoded together in 8 bits; whole super-frames are, at the least.
-        let together = u8::try_from(spec.align).or_else(|_| u8::try_from(self.parts().strides()));
+        // Token files count what must be decoded together in 8 bits; the most super-frames that fit stand for more.
+        let strides = self.parts().strides();
+        let most = u64::from(u8::MAX).checked_div(strides).unwrap_or(0) * strides;
+        let together = match most {
+            0 => u8::try_from(strides),
+            most => u8::try_from(u64::from(spec.align).min(most)),
+        };
         Ok(NctHeader {
             family: spec.family.id(),
             sample_rate: spec.sample_rate,

@@ -19,6 +19,7 @@ mod dac;
 mod encodec;
 mod error;
 mod excerpt;
+mod extent;
 mod identity;
 mod layout;
 mod mimi;

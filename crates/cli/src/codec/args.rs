@@ -65,11 +65,12 @@ pub(crate) struct EncodeArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = TokenFormat::Nct)]
     pub(crate) format: TokenFormat,
-    /// The file to write, `-` for stdout; without it the input's name with another ending, stdout for stdin
+    /// The file to write, `-` for stdout; folders that are missing are made. Without it the input's name with another
+    /// ending, stdout for stdin
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) output: Option<PathBuf>,
     /// Codebooks to use, coarse to fine; as many as the codec usually does without it
-    #[arg(long, value_name = "N", conflicts_with = "kbps")]
+    #[arg(long, value_name = "N", value_parser = books, conflicts_with = "kbps")]
     pub(crate) books: Option<NonZeroUsize>,
     /// As many codebooks as go into so many kilobits a second, at least one
     #[arg(long, value_name = "KBIT/S", value_parser = kbps)]
@@ -156,7 +157,8 @@ pub(crate) struct DecodeArgs {
     pub(crate) model: CodecModelArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
-    /// The file to write, `-` for stdout; without it the input's name with another ending, stdout for stdin
+    /// The file to write, `-` for stdout; folders that are missing are made. Without it the input's name with another
+    /// ending, stdout for stdin
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) output: Option<PathBuf>,
     /// Bits of a sample: 32 are floats; 16 are integers, rounded and clipped
@@ -169,13 +171,15 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "NOISE", default_value = "seed:0", value_parser = noise)]
     pub(crate) noise: Noise,
     /// Codebooks to decode, coarse to fine; without it all that are there, with --stream as many as the codec usually has
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = books)]
     pub(crate) books: Option<NonZeroUsize>,
     /// Begin at so many seconds of the recording; what is written is bit for bit that part of the whole
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["stream", "plot"])]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true,
+        conflicts_with_all = ["stream", "plot"])]
     pub(crate) from: Option<f64>,
     /// End at so many seconds of the recording, or where it ends
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["stream", "plot"])]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true,
+        conflicts_with_all = ["stream", "plot"])]
     pub(crate) to: Option<f64>,
     /// Decode with this model although the tokens were made with other weights
     #[arg(long)]
@@ -207,11 +211,12 @@ pub(crate) struct DecodeArgs {
         talk.nct -o coarse.nct\n  percept codec copy broken.nct -o rescued.nct"
 )]
 pub(crate) struct CopyArgs {
-    /// The file to write, `-` for stdout; stdout for stdin without it
+    /// The file to write, `-` for stdout; folders that are missing are made. Needed unless the input is stdin, whose copy
+    /// goes to stdout without it
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) output: Option<PathBuf>,
     /// Codebooks to keep, coarse to fine; all of them without it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = books)]
     pub(crate) books: Option<NonZeroUsize>,
     /// How to report errors on stderr
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
@@ -280,11 +285,20 @@ pub(crate) enum TokenForm {
     U32,
 }
 
+/// Seconds that no recording has.
+const MOST_SECONDS: f64 = 1e9;
+
 /// Reads `--from` and `--to`.
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok();
-    let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+    let seconds = seconds.filter(|seconds| (0.0..=MOST_SECONDS).contains(seconds));
     seconds.ok_or_else(|| "give seconds from the start, such as 12.5".to_owned())
+}
+
+/// Reads `--books`.
+fn books(text: &str) -> Result<NonZeroUsize, String> {
+    let books = text.parse().ok();
+    books.ok_or_else(|| "give a whole number above 0, such as 2".to_owned())
 }
 
 /// Reads `--noise`.

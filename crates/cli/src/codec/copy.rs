@@ -20,6 +20,10 @@ use crate::{atomic, output};
 /// What keeps it from being copied; for a damaged one after everything before the damage was written.
 pub(crate) fn run(args: &CopyArgs) -> Result<(), CliError> {
     let source = Source::from_argument(&args.input);
+    if let (Source::File(_), None) = (&source, &args.output) {
+        let file = source.label();
+        return Err(CodecFault::NoCopy { file }.into());
+    }
     let target = Target::choose(args.output.as_deref(), &source, "nct")?;
     target.check_terminal("a token file")?;
     check_exists(&source)?;

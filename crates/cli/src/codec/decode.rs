@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use percept::{Codec, CodecError, Codes, DecodeOptions, weights_id};
+use percept::{Codec, CodecError, ContainerError, DecodeOptions, weights_id};
 
 use super::args::{Bits, DecodeArgs};
 use super::drawing::Drawing;
@@ -12,7 +12,7 @@ use super::error::CodecFault;
 use super::model::{self, Made, Opened};
 use super::output::Target;
 use super::part::{Part, Span};
-use super::token_file::TokenFile;
+use super::token_file::{TokenFile, token_file};
 use super::wav::{PcmFormat, PcmWriter, Sample};
 use crate::atomic;
 use crate::error::CliError;
@@ -45,8 +45,16 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     check_model(&file, &opened, args.any_model)?;
     let mut part = Part::of(file, span, &opened.codec)?;
     let (label, damage) = (source.label(), part.damage.take());
-    limit_books(&mut part.codes, args.books.map(usize::from))
-        .map_err(|error| error.about(&label))?;
+    if let Some(asked) = args.books.map(usize::from) {
+        let available = part.codes.books();
+        if asked > available {
+            return Err(token_file(
+                &label,
+                ContainerError::Books { asked, available },
+            ));
+        }
+        part.codes.truncate_books(asked);
+    }
     let work = Work {
         args,
         label: &label,
@@ -87,21 +95,6 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
             shown.done(work.seconds(), target.path());
             Ok(())
         }
-    }
-}
-
-/// Keeps the first books.
-pub(super) fn limit_books(codes: &mut Codes, books: Option<usize>) -> Result<(), CliError> {
-    let available = codes.books();
-    match books {
-        Some(asked) if !(1..=available).contains(&asked) => {
-            Err(percept::Error::from(CodecError::Books { asked, available }).into())
-        }
-        Some(asked) => {
-            codes.truncate_books(asked);
-            Ok(())
-        }
-        None => Ok(()),
     }
 }
 

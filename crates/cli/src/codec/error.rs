@@ -72,6 +72,15 @@ pub(crate) enum CodecFault {
     NoTokens { file: String },
     #[error("--to {to} is not behind --from {from}; give it more seconds")]
     NoPart { from: f64, to: f64 },
+    #[error(
+        "{file}: no sample lies between --from {from} and --to {to} at {rate} Hz; give --to more seconds"
+    )]
+    NoSample {
+        file: String,
+        from: f64,
+        to: f64,
+        rate: u32,
+    },
     #[error("{file}: ends after {seconds:.3} s, before --from {from}; begin sooner")]
     PastEnd {
         file: String,
@@ -82,6 +91,8 @@ pub(crate) enum CodecFault {
         "{file}: is no .nct file, the only kind that is copied; decode it, or encode the source again"
     )]
     NotNct { file: String },
+    #[error("{file}: name the copy with -o FILE, or -o - for stdout")]
+    NoCopy { file: String },
     #[error("{file}: none of {ids} ids is a code; check --layout and --base")]
     NoCodes { file: String, ids: u64 },
 }
@@ -95,6 +106,7 @@ impl CodecFault {
                 | CodecFault::NoIds
                 | CodecFault::OwnBase
                 | CodecFault::NoPart { .. }
+                | CodecFault::NoCopy { .. }
         )
     }
 }

@@ -7,7 +7,7 @@ use percept::{Checkpoint, Codec, CodecOptions, CodecSpec, TokenFileKind, weights
 use serde::Serialize;
 
 use super::args::InfoArgs;
-use super::model::{self, hex};
+use super::model::{self, Made, hex};
 use super::token_file::TokenFile;
 use crate::args::ReportFormat;
 use crate::error::CliError;
@@ -31,7 +31,12 @@ pub(crate) fn run(args: &InfoArgs) -> Result<ExitCode, CliError> {
         )?;
         return Ok(ExitCode::SUCCESS);
     };
-    let file = TokenFile::read(&Source::from_argument(input))?;
+    let mut file = TokenFile::read(&Source::from_argument(input))?;
+    if let Some(codec) = maker(&file, args)
+        && let Err(fault) = file.settle(&codec)
+    {
+        file.fault = Some(fault);
+    }
     let report = FileReport::of(&file, args);
     print(args.format, &report, FileReport::table)?;
     Ok(match file.fault {
@@ -98,6 +103,16 @@ fn book_rows(books: &[BookReport]) -> String {
     };
     let groups: Vec<String> = groups.iter().map(text).collect();
     groups.join(", ")
+}
+
+/// Codes of all books, those of books as long as the one before together.
+fn sum(codes: &[usize]) -> String {
+    let text = |equal: &[usize]| match equal {
+        [one] => one.to_string(),
+        many => format!("{} x {}", many.len(), many[0]),
+    };
+    let groups: Vec<String> = codes.chunk_by(|a, b| a == b).map(text).collect();
+    groups.join(" + ")
 }
 
 /// Look-ahead beyond this is the whole recording.
@@ -294,7 +309,6 @@ impl FileReport {
     }
 
     fn table(&self) -> String {
-        let codes: Vec<String> = self.codes.iter().map(usize::to_string).collect();
         let model = self.model.as_ref().map(|model| match model.made_it {
             Some(true) => format!("{} made it", model.name),
             Some(false) => format!("{} has other weights", model.name),
@@ -326,7 +340,7 @@ impl FileReport {
                 }),
             ),
             ("books", book_rows(&self.books)),
-            ("codes", codes.join(" + ")),
+            ("codes", sum(&self.codes)),
             (
                 "bit rate",
                 self.bits_per_second
@@ -346,6 +360,16 @@ impl FileReport {
             ),
         ])
     }
+}
+
+/// The codec that made the file, if it is on this machine and it takes that to see whether the file is whole.
+fn maker(file: &TokenFile, args: &InfoArgs) -> Option<Codec> {
+    if !file.needs_settling() {
+        return None;
+    }
+    let (_, folder) = model::locate_offline(&args.model, Some(&file.made)).ok()?;
+    let codec = Codec::open(&folder, &CodecOptions::default()).ok()?;
+    (Made::by(codec.spec()) == file.made).then_some(codec)
 }
 
 /// The codec that would decode the file, if it is on this machine.

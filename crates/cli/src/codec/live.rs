@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read, StdoutLock};
 
-use percept::{Codec, CodecDecoder, Codes, Lookahead, TokenEvent, TokenStream};
+use percept::{Codec, CodecDecoder, CodecError, Codes, Lookahead, TokenEvent, TokenStream};
 
 use super::args::{DecodeArgs, TokenForm};
-use super::decode::{limit_books, options, sample};
+use super::decode::{options, sample};
 use super::encode::{check_exists, layout_error};
 use super::error::CodecFault;
 use super::layout::Order;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     let spec = opened.codec.spec();
     let mut codes = Codes::new(spec.books.clone());
     let books = args.books.map_or(spec.default_books, usize::from);
-    limit_books(&mut codes, Some(books))?;
+    limit_books(&mut codes, books)?;
     let order =
         Order::of(&args.order, codes.specs()).map_err(|source| layout_error(&label, source))?;
     // The layout of Mini-Omni brings books of its own.
@@ -74,6 +74,16 @@ pub(crate) fn run(args: &DecodeArgs, progress: Progress) -> Result<(), CliError>
     // What ended the ids early says more than that there were none.
     let finished = work.finish();
     ending.and(finished)
+}
+
+/// Keeps the first books of a codec.
+fn limit_books(codes: &mut Codes, asked: usize) -> Result<(), CliError> {
+    let available = codes.books();
+    if asked > available {
+        return Err(percept::Error::from(CodecError::Books { asked, available }).into());
+    }
+    codes.truncate_books(asked);
+    Ok(())
 }
 
 /// Refuses a codec whose codes are more than ids.

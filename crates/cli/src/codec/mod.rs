@@ -113,8 +113,9 @@ Examples:
 const DECODE_HELP: &str = "\
 Input:
   A FILE is read by its content: nct, ecdc (without a language model) or the JSON
-  of `encode`, one object or the lines of a stream. The codec is the published one of the kind and rate that the file
-  names, unless --model names one; a file that other weights have made is refused.
+  of `encode`, one object or the lines of a stream. The codec is the published one
+  of the kind and rate that the file names, unless --model names one; a file that
+  other weights have made is refused.
 
 Output:
   A WAV file of 32-bit floats, or --bits 16, or with --raw the samples alone; as
@@ -125,6 +126,8 @@ Output:
 Part:
   --from and --to write a part of the recording, bit for bit as it is in the whole.
   Of an nct FILE only what is needed is read, and damage elsewhere does not matter.
+  Damage in the part, or in the codec's look-ahead behind it, ends it at the last
+  sample that is certain.
   SNAC and DAC decode from shortly before the part on; EnCodec and Mimi, whose
   decoders remember all that came before, from the beginning.
 

@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
+use std::mem;
 
 use percept::{
-    BookSpec, CodecFamily, Codes, ContainerError, JsonCodes, JsonSalvage, NctFile, NctHeader,
+    Codec, CodecFamily, Codes, ContainerError, JsonCodes, JsonSalvage, NctFile, NctHeader,
     NctReader, TokenFileKind, read_ecdc, sniff,
 };
-use std::sync::Arc;
 
 use super::error::CodecFault;
 use super::model::Made;
@@ -32,7 +32,7 @@ pub(crate) struct TokenFile {
 /// Codes, or what is none until somebody knows the books.
 enum Tokens {
     Codes(Codes),
-    Json(JsonCodes),
+    Json(Box<JsonSalvage>),
     /// Codes that were not read yet.
     Unread(Box<Seekable>),
 }
@@ -41,6 +41,19 @@ enum Tokens {
 pub(crate) enum Stored {
     Codes(Codes),
     File(Box<Seekable>),
+}
+
+/// What a token file holds.
+pub(crate) struct Contents {
+    pub(crate) stored: Stored,
+    /// Latent frames that are there.
+    pub(crate) there: u64,
+    /// Latent frames that there should be, if the file says so.
+    pub(crate) announced: Option<u64>,
+    /// Samples per channel of the recording, if the file says so and it can be.
+    pub(crate) source: Option<u64>,
+    /// What ended the codes early, as far as it is known before they are read.
+    pub(crate) fault: Option<ContainerError>,
 }
 
 /// An nct file that any part can be read of.
@@ -80,15 +93,15 @@ impl TokenFile {
         }
         let file = File::open(path).map_err(|error| read_error(source, error))?;
         let opened = NctFile::open(BufReader::new(file));
-        let file = opened.map_err(|error| container_error(source, error))?;
+        let mut file = opened.map_err(|error| container_error(source, error))?;
         let header = file.header().clone();
         Ok(Self {
             name: source.label(),
             kind: TokenFileKind::Nct,
             made: made(&header),
             header: Some(header),
+            fault: file.take_fault(),
             tokens: Tokens::Unread(Box::new(file)),
-            fault: None,
         })
     }
 
@@ -123,17 +136,17 @@ impl TokenFile {
                 }
             }
             TokenFileKind::Json => {
-                let JsonSalvage { codes: json, fault } = JsonCodes::read(bytes)?;
+                let mut json = JsonCodes::read(bytes)?;
                 Self {
                     name,
                     kind,
                     made: Made {
-                        codec: json.codec.clone(),
-                        sample_rate: json.sample_rate,
+                        codec: json.codes.codec.clone(),
+                        sample_rate: json.codes.sample_rate,
                     },
                     header: None,
-                    tokens: Tokens::Json(json),
-                    fault,
+                    fault: json.fault.take(),
+                    tokens: Tokens::Json(Box::new(json)),
                 }
             }
         })
@@ -149,16 +162,17 @@ impl TokenFile {
     pub(crate) fn book_lengths(&self) -> Vec<usize> {
         match &self.tokens {
             Tokens::Codes(codes) => (0..codes.books()).map(|k| codes.book(k).len()).collect(),
-            Tokens::Json(json) => json.books.iter().map(Vec::len).collect(),
+            Tokens::Json(json) => json.codes.books.iter().map(Vec::len).collect(),
             Tokens::Unread(_) => Vec::new(),
         }
     }
 
-    /// Samples per channel of the recording, if it says so.
+    /// Samples per channel of the recording, if it says so and it can be.
     pub(crate) fn source_samples(&self) -> Option<u64> {
         match &self.tokens {
+            _ if matches!(self.fault, Some(ContainerError::Length { .. })) => None,
             Tokens::Codes(codes) => codes.source_samples(),
-            Tokens::Json(json) => json.source_samples,
+            Tokens::Json(json) => json.codes.source_samples,
             Tokens::Unread(file) => file.total_samples(),
         }
     }
@@ -171,26 +185,81 @@ impl TokenFile {
         }
     }
 
-    /// The codes of a codec with these books, or the file that they have yet to be read from, and the damage that ended
-    /// them.
+    /// Whether only [`settle`](Self::settle) can tell that it is whole.
+    pub(crate) fn needs_settling(&self) -> bool {
+        let is_segmented = self.header.as_ref().is_some_and(|header| header.segmented);
+        is_segmented || self.kind == TokenFileKind::Json
+    }
+
+    /// Makes codes of JSON, and finds the damage that takes the codec which made the file to see.
     ///
     /// # Errors
     ///
-    /// Codes that do not fit the books.
-    pub(crate) fn into_tokens(
-        self,
-        books: &Arc<[BookSpec]>,
-    ) -> Result<(Stored, Option<ContainerError>), CliError> {
-        let stored = match self.tokens {
-            Tokens::Codes(codes) => Stored::Codes(codes),
-            Tokens::Unread(file) => Stored::File(file),
-            Tokens::Json(json) => Stored::Codes(
-                json.into_codes(books)
-                    .map_err(|error| token_file(&self.name, error))?,
-            ),
-        };
-        Ok((stored, self.fault))
+    /// Codes that do not fit the codec from the first one on.
+    pub(crate) fn settle(&mut self, codec: &Codec) -> Result<(), ContainerError> {
+        let nothing = || Tokens::Codes(Codes::new(codec.spec().books.clone()));
+        match mem::replace(&mut self.tokens, nothing()) {
+            Tokens::Json(json) => {
+                let read = json.into_codes(&codec.spec().books)?;
+                self.tokens = Tokens::Codes(read.codes);
+                self.fault = read.fault.or(self.fault.take());
+            }
+            tokens => self.tokens = tokens,
+        }
+        if let (None, Some(samples)) = (&self.fault, self.source_samples()) {
+            let length = codec.model().check_length(samples, self.frames());
+            self.fault = length.err();
+        }
+        Ok(())
     }
+
+    /// Latent frames that are there.
+    fn frames(&self) -> u64 {
+        match &self.tokens {
+            Tokens::Codes(codes) => codes.frames(),
+            Tokens::Unread(file) => file.superframes() * superframe_frames(file.header()),
+            Tokens::Json(_) => 0,
+        }
+    }
+
+    /// Latent frames that there should be, if the beginning of the file says it, or all of it was there to say it.
+    fn announced_frames(&self, codec: &Codec) -> Option<u64> {
+        let encoded = |samples| codec.model().encoded_frames(samples);
+        match &self.header {
+            Some(header) => match header.superframes {
+                Some(count) => Some(u64::from(count) * superframe_frames(header)),
+                None => header.total_samples.map(encoded),
+            },
+            // Of an ecdc file that was cut, the length is too.
+            None if self.kind == TokenFileKind::Ecdc => None,
+            None => self.source_samples().map(encoded),
+        }
+    }
+
+    /// The codes, as [`settle`](Self::settle) leaves them, or the file that they have yet to be read from.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Self::settle).
+    pub(crate) fn into_contents(mut self, codec: &Codec) -> Result<Contents, ContainerError> {
+        self.settle(codec)?;
+        Ok(Contents {
+            announced: self.announced_frames(codec),
+            source: self.source_samples(),
+            there: self.frames(),
+            stored: match self.tokens {
+                Tokens::Codes(codes) => Stored::Codes(codes),
+                Tokens::Unread(file) => Stored::File(file),
+                Tokens::Json(_) => unreachable!("`settle` has made codes of it"),
+            },
+            fault: self.fault,
+        })
+    }
+}
+
+/// Latent frames of a super-frame.
+pub(crate) fn superframe_frames(header: &NctHeader) -> u64 {
+    Codes::new(header.books.clone()).align().into()
 }
 
 /// What made a file.

@@ -39,6 +39,11 @@ enum Taken {
     Nothing,
     Looked,
     Read(Short),
+    /// It was opened, and nothing in it is worth writing down.
+    Broken {
+        seconds: Option<f64>,
+        error: CliError,
+    },
 }
 
 /// A turn and how far its recording is, or why it failed.
@@ -94,30 +99,36 @@ impl Run {
         let seconds = recording.seconds();
         let mut is_long = seconds.is_some_and(|seconds| seconds > SHORT_SECONDS as f64);
         let mut pcm = Vec::new();
-        while !is_long && recording.read(&mut pcm)? > 0 {
-            is_long = pcm.len() > most;
-        }
-        if is_long {
-            return Ok(Taken::Nothing);
-        }
-        Ok(Taken::Read(Short {
-            pcm,
-            seconds,
-            damage: recording.into_damage(),
-            seen,
-        }))
+        let read = defect::contain(&turn.label, || {
+            while !is_long && recording.read(&mut pcm)? > 0 {
+                is_long = pcm.len() > most;
+            }
+            Ok(())
+        });
+        Ok(match read {
+            Err(error) => Taken::Broken { seconds, error },
+            Ok(()) if is_long => Taken::Nothing,
+            Ok(()) => Taken::Read(Short {
+                pcm,
+                seconds,
+                damage: recording.into_damage(),
+                seen,
+            }),
+        })
     }
 
-    /// Recognises the recordings of a batch that were read.
+    /// Begins the recordings of a batch that were opened, and recognises those that were read.
     fn hear_together<'t>(&self, batch: Vec<At<'t, Taken>>) -> Vec<At<'t, Ready<'t>>> {
         let (mut read, mut progress) = (Vec::new(), Vec::new());
         for (turn, taken) in &batch {
-            if let Ok(Taken::Read(short)) = taken {
-                let begun = self
-                    .progress
-                    .start_beside(&turn.label, turn.place, short.seconds);
-                progress.push(begun);
-                read.push((*turn, &short.pcm[..]));
+            let start = |seconds| self.progress.start_beside(&turn.label, turn.place, seconds);
+            match taken {
+                Ok(Taken::Read(short)) => {
+                    progress.push(start(short.seconds));
+                    read.push((*turn, &short.pcm[..]));
+                }
+                Ok(Taken::Broken { seconds, .. }) => drop(start(*seconds)),
+                Ok(Taken::Nothing | Taken::Looked) | Err(_) => {}
             }
         }
         let transcripts = self.transcripts(&read);
@@ -126,6 +137,7 @@ impl Run {
             Ok(match taken? {
                 Taken::Nothing => Ready::Untouched,
                 Taken::Looked => Ready::UpToDate,
+                Taken::Broken { error, .. } => return Err(error),
                 Taken::Read(short) => {
                     let (transcript, progress) = heard.next().expect("one for each that was read");
                     Ready::Heard(Box::new(Heard {
@@ -144,23 +156,34 @@ impl Run {
             .collect()
     }
 
-    /// The transcripts of several recordings; where all together fail, each is tried alone.
+    /// The transcripts of several recordings; where all together fail, each is tried alone. What failed is told, unless
+    /// one of them alone fails likewise.
     fn transcripts(&self, read: &[(&Turn<'_>, &[f32])]) -> Vec<Result<Transcript, CliError>> {
         let Some((first, _)) = read.first() else {
             return Vec::new();
         };
-        let _bar = self
+        let bar = self
             .progress
             .together(&first.label, first.place, read.len());
         let all: Vec<&[f32]> = read.iter().map(|(_, pcm)| *pcm).collect();
-        all_or_each(
+        let subject = match read.len() {
+            1 => first.label.clone(),
+            count => format!("{} and {} more", first.label, count - 1),
+        };
+        let (results, fault) = all_or_each(
+            &subject,
             read,
             || Ok(self.recognizer.transcribe_batch(&all)?),
             |(turn, pcm)| {
                 defect::contain(&turn.label, || Ok(self.recognizer.transcribe(pcm)?))
                     .map_err(|error| error.about(&turn.label))
             },
-        )
+        );
+        drop(bar);
+        if let Some(fault) = fault {
+            self.progress.notice(&one_by_one(&fault));
+        }
+        results
     }
 }
 
@@ -186,7 +209,7 @@ fn batches(group: Vec<At<'_, Taken>>, most: usize) -> Vec<Vec<At<'_, Taken>>> {
         let samples = match &taken {
             Ok(Taken::Read(short)) => short.pcm.len(),
             Ok(Taken::Nothing) => most,
-            Ok(Taken::Looked) | Err(_) => 0,
+            Ok(Taken::Looked | Taken::Broken { .. }) | Err(_) => 0,
         };
         match batches.last_mut() {
             Some(batch) if samples <= room => batch.push((turn, taken)),
@@ -200,16 +223,30 @@ fn batches(group: Vec<At<'_, Taken>>, most: usize) -> Vec<Vec<At<'_, Taken>>> {
     batches
 }
 
-/// The results of `all`, or where that fails or panics, those of `each` one.
+/// The results of `all`, or where that fails or panics, those of `each` one, and why `all` failed if no result says it.
 fn all_or_each<I, T>(
+    subject: &str,
     items: &[I],
     all: impl FnOnce() -> Result<Vec<T>, CliError>,
     each: impl FnMut(&I) -> Result<T, CliError>,
-) -> Vec<Result<T, CliError>> {
-    match defect::contain("a batch", all) {
-        Ok(results) => results.into_iter().map(Ok).collect(),
-        Err(_) => items.iter().map(each).collect(),
-    }
+) -> (Vec<Result<T, CliError>>, Option<CliError>) {
+    let fault = match defect::contain(subject, all) {
+        Ok(results) => return (results.into_iter().map(Ok).collect(), None),
+        Err(fault) => fault.about(subject),
+    };
+    let results: Vec<_> = items.iter().map(each).collect();
+    let is_defect = |error: &CliError| matches!(error, CliError::Defect { .. });
+    let mut errors = results.iter().filter_map(|result| result.as_ref().err());
+    let is_told = errors.any(|error| is_defect(error) == is_defect(&fault));
+    (results, (!is_told).then_some(fault))
+}
+
+/// What is said of recordings that failed together, and not alone.
+fn one_by_one(fault: &CliError) -> String {
+    format!(
+        "warning: {}; each was recognised alone instead",
+        fault.line()
+    )
 }
 
 #[cfg(test)]
@@ -275,6 +312,7 @@ mod tests {
             Taken::Read(short) => Some(short.pcm.len() as u32),
             Taken::Nothing => None,
             Taken::Looked => panic!("nothing is up to date"),
+            Taken::Broken { error, .. } => panic!("{error}"),
         };
         let held: Vec<Option<u32>> = run.read_ahead(&turns).into_iter().map(samples).collect();
         assert_eq!(held, [Some(second), Some(most), None, None]);
@@ -349,12 +387,44 @@ mod tests {
             let values: Vec<Option<u32>> = results.into_iter().map(Result::ok).collect();
             assert_eq!(values, [Some(10), None, Some(30)]);
         };
-        is_ten_times(all_or_each(&[1, 2, 3], || Err(CliError::StdinTwice), each));
-        is_ten_times(all_or_each(&[1, 2, 3], || panic!("on purpose"), each));
-        let all = all_or_each(&[1, 2, 3], || Ok(vec![7, 8, 9]), |_| panic!("not alone"));
+        let results = |all: fn() -> Result<Vec<u32>, CliError>| {
+            all_or_each("1 and 2 more", &[1, 2, 3], all, each).0
+        };
+        is_ten_times(results(|| Err(CliError::StdinTwice)));
+        is_ten_times(results(|| panic!("on purpose")));
+        let not_alone = |_: &u32| panic!("not alone");
+        let all = all_or_each("1", &[1, 2, 3], || Ok(vec![7, 8, 9]), not_alone).0;
         assert_eq!(
             all.into_iter().map(Result::unwrap).collect::<Vec<_>>(),
             [7, 8, 9]
         );
+    }
+
+    #[test]
+    fn what_fails_together_is_told_unless_one_fails_likewise_alone() {
+        type Each = fn(&u32) -> Result<u32, CliError>;
+        let succeeds: Each = |n| Ok(*n);
+        let fails: Each = |_| Err(CliError::StdinTwice);
+        let panics: Each = |_| defect::contain("1", || panic!("alone"));
+        let told = |all: fn() -> Result<Vec<u32>, CliError>, each: Each| {
+            let (_, fault) = all_or_each("1 and 2 more", &[1, 2, 3], all, each);
+            fault.map(|fault| one_by_one(&fault))
+        };
+        for each in [succeeds, fails] {
+            let line = told(|| panic!("on purpose"), each).unwrap();
+            assert!(
+                line.starts_with("warning: 1 and 2 more: internal error: on purpose"),
+                "{line}"
+            );
+            assert!(
+                line.ends_with("; each was recognised alone instead"),
+                "{line}"
+            );
+        }
+        assert_eq!(told(|| panic!("on purpose"), panics), None);
+        let line = told(|| Err(CliError::StdinTwice), succeeds).unwrap();
+        assert!(line.starts_with("warning: -: given twice"), "{line}");
+        assert_eq!(told(|| Err(CliError::StdinTwice), fails), None);
+        assert_eq!(told(|| Ok(vec![7, 8, 9]), panics), None);
     }
 }

@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use tempfile::TempDir;
+
 /// What the command left behind.
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -53,15 +55,33 @@ impl Outcome {
     }
 }
 
+thread_local! {
+    /// A home for caches. Each test has a thread of its own, and the folder goes with it.
+    static HOME: TempDir = tempfile::tempdir().expect("folders can be made");
+}
+
+/// Where the command keeps what it caches in this test.
+pub(crate) fn home() -> PathBuf {
+    HOME.with(|home| home.path().to_owned())
+}
+
 /// The command, cut off from the hub, its cache and the user's settings.
 pub(crate) fn percept() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_percept"));
-    for name in ["HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "XDG_CACHE_HOME"] {
+    cut_off(Command::new(env!("CARGO_BIN_EXE_percept")))
+}
+
+/// A command that starts `percept`, cut off likewise.
+pub(crate) fn cut_off(mut command: Command) -> Command {
+    for name in [
+        "HF_TOKEN",
+        "HF_ENDPOINT",
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "XDG_CACHE_HOME",
+    ] {
         command.env_remove(name);
     }
-    command
-        .env("HF_HOME", "/nonexistent")
-        .env("HF_HUB_OFFLINE", "1");
+    command.env("HF_HOME", home()).env("HF_HUB_OFFLINE", "1");
     command
 }
 

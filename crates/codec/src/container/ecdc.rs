@@ -81,7 +81,7 @@ fn model(name: &str) -> Result<Model, ContainerError> {
     }
 }
 
-/// Reads an ECDC file. A file cut short gives the whole frames before the cut.
+/// Reads an ECDC file. A file cut short gives the whole frames before the cut; nothing may follow the last of them.
 pub fn read_ecdc<R: Read>(inner: R) -> Result<EcdcFile, ContainerError> {
     let mut source = Source::new(inner);
     let meta = read_meta(&mut source)?;
@@ -96,9 +96,10 @@ pub fn read_ecdc<R: Read>(inner: R) -> Result<EcdcFile, ContainerError> {
         }));
     }
     let mut codes = Codes::new(BookSpec::uniform(meta.books, 1 << BITS).into());
-    let fault = read_segments(&mut source, &meta, &model, &mut codes).err();
+    let read = read_segments(&mut source, &meta, &model, &mut codes);
+    let fault = read.and_then(|()| source.check_end()).err();
     codes.set_source_samples(Some(match fault {
-        None => meta.samples,
+        None | Some(ContainerError::Trailing { .. }) => meta.samples,
         Some(_) => meta.samples.min(codes.frames().saturating_mul(HOP)),
     }));
     Ok(EcdcFile {

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{ContainerError, packet::Place, source::Source};
+use super::{ContainerError, NctHeader, packet::Place, source::Source};
 
 /// Its length.
 pub(crate) const END_BYTES: u64 = 22;
@@ -70,14 +70,13 @@ impl End {
         })
     }
 
-    /// Checks that as many super-frames were found as there should be.
-    pub(crate) fn check(self, found: u64) -> Result<(), ContainerError> {
-        match found == self.superframes {
-            true => Ok(()),
-            false => Err(ContainerError::End {
-                expected: self.superframes,
-                found,
-            }),
+    /// Checks that as many super-frames were found as there should be, by the end and by the header.
+    pub(crate) fn check(self, found: u64, header: &NctHeader) -> Result<(), ContainerError> {
+        let announced = header.superframes.map(u64::from);
+        let totals = [Some(self.superframes), announced].into_iter().flatten();
+        match totals.into_iter().find(|&total| total != found) {
+            None => Ok(()),
+            Some(expected) => Err(ContainerError::End { expected, found }),
         }
     }
 }

@@ -164,6 +164,19 @@ pub enum ContainerError {
         /// What is before it.
         found: u64,
     },
+    /// Codes that are not as long as the recording.
+    #[error(
+        "there are {found} latent frames of codes, and a recording of {samples} samples takes {expected}: codes are missing \
+         or there twice, or the length is wrong; copy the file again, or encode the source again"
+    )]
+    Length {
+        /// Samples per channel that the recording is said to have.
+        samples: u64,
+        /// Latent frames that encoding makes of them; of segments, the least that cover them.
+        expected: u64,
+        /// Latent frames that there are.
+        found: u64,
+    },
     /// Something follows the end.
     #[error(
         "the file is complete at byte {offset}, and more follows; what is before it is good: cut the rest off, or keep \
@@ -242,6 +255,23 @@ pub enum ContainerError {
         /// The object, counted from 0.
         index: u64,
     },
+    /// JSON of a stream whose last objects were lost.
+    #[error(
+        "the JSON ends after {objects} objects, of which none says how long the recording is: the last are missing; {}",
+        DAMAGED
+    )]
+    JsonCut {
+        /// The objects that there are.
+        objects: u64,
+    },
+    /// JSON of a stream whose codes cannot be.
+    #[error("object {index} of the JSON: {source}; {}", DAMAGED)]
+    JsonCodes {
+        /// The object, counted from 0.
+        index: u64,
+        /// What is wrong with its codes.
+        source: CodesError,
+    },
     /// JSON that no sound is as long as.
     #[error("JSON of more than {most} bytes; cut it, or keep the codes as .nct")]
     JsonTooLong {
@@ -267,9 +297,12 @@ impl ContainerError {
             ContainerError::PacketLength { .. } => "packet-length",
             ContainerError::AfterShort { .. } => "after-short",
             ContainerError::End { .. } => "end",
+            ContainerError::Length { .. } => "length",
             ContainerError::Trailing { .. } => "trailing",
             ContainerError::Books { .. } => "book-count",
-            ContainerError::Packet { source, .. } | ContainerError::Codes(source) => source.code(),
+            ContainerError::Packet { source, .. }
+            | ContainerError::JsonCodes { source, .. }
+            | ContainerError::Codes(source) => source.code(),
             ContainerError::Total { .. } => "total",
             ContainerError::LanguageModel => "language-model",
             ContainerError::UnknownModel { .. } => "unknown-model",
@@ -277,6 +310,7 @@ impl ContainerError {
             ContainerError::JsonDamaged { .. } => "json-damaged",
             ContainerError::JsonStream { .. } => "json-stream",
             ContainerError::JsonEnded { .. } => "json-ended",
+            ContainerError::JsonCut { .. } => "json-cut",
             ContainerError::JsonTooLong { .. } => "json-too-long",
         }
     }

@@ -56,15 +56,30 @@ impl<R: Read + Seek> NctFile<R> {
         let end = length - found.map_or(0, |_| END_BYTES);
         let fault = match file.header.segmented || (file.header.has_end && found.is_none()) {
             true => file.walk(end, found.is_some())?,
-            false => file.count(end)?,
+            false => file.count(end, found.is_some())?,
         };
+        file.fault = fault;
         if let Some(found) = found {
             file.total_samples = found.samples.or(file.total_samples);
-            file.fault = fault.or(found.check(file.superframes).err());
-        } else {
-            file.fault = fault;
+            let check = found.check(file.superframes, &file.header);
+            file.fault = file.fault.or(check.err());
         }
+        file.check_length();
         Ok(file)
+    }
+
+    /// Checks that the packets are as long as the source.
+    fn check_length(&mut self) {
+        if self.fault.is_some() {
+            return;
+        }
+        let length = self
+            .header
+            .check_length(self.total_samples, self.superframes);
+        if let Err(fault) = length {
+            self.fault = Some(fault);
+            self.total_samples = None;
+        }
     }
 
     /// Reads only the first `books` books: the same sound, coarser.
@@ -84,7 +99,7 @@ impl<R: Read + Seek> NctFile<R> {
         self.superframes
     }
 
-    /// Samples per channel of the source, if the header or the end of the file says it.
+    /// Samples per channel of the source, if the header or the end of the file says it and it can be.
     pub fn total_samples(&self) -> Option<u64> {
         self.total_samples
     }
@@ -95,12 +110,17 @@ impl<R: Read + Seek> NctFile<R> {
     }
 
     /// Gives away what is wrong with the end of the file.
-    pub fn into_fault(self) -> Option<ContainerError> {
-        self.fault
+    pub fn take_fault(&mut self) -> Option<ContainerError> {
+        self.fault.take()
     }
 
-    /// Super-frames by the length of the file, up to those of the header.
-    fn count(&mut self, end: u64) -> Result<Option<ContainerError>, ContainerError> {
+    /// Super-frames by the length of the file, up to those of the header. What is missing of these before the end of the
+    /// file is for that to say, if it was found.
+    fn count(
+        &mut self,
+        end: u64,
+        has_found_end: bool,
+    ) -> Result<Option<ContainerError>, ContainerError> {
         let full = u64::from(self.header.packet_superframes);
         let bytes = self.header.packet_bytes(full);
         let there = end.saturating_sub(self.start);
@@ -116,7 +136,7 @@ impl<R: Read + Seek> NctFile<R> {
             let offset = self.start + all / full * bytes + last;
             return Ok((offset < end).then_some(ContainerError::Trailing { offset }));
         }
-        if rest == 0 && announced.is_none() {
+        if rest == 0 && (announced.is_none() || has_found_end) {
             return Ok(None);
         }
         let place = Place {
@@ -133,6 +153,7 @@ impl<R: Read + Seek> NctFile<R> {
         let next = place.offset + self.header.packet_bytes(last);
         let (packet, offset) = (packets + 1, next);
         Ok(match announced {
+            Some(_) if has_found_end && next == end => None,
             Some(all) if self.superframes < all => Some(ContainerError::Truncated {
                 packet,
                 offset,

@@ -31,7 +31,8 @@ pub struct NctHeader {
     pub hop: u16,
     /// Size and stride of each book, coarse to fine; 1 to 255 books, strides up to 255.
     pub books: Arc<[BookSpec]>,
-    /// Latent frames that the codec decodes as one: a multiple of every stride.
+    /// Latent frames that the codec decodes as one, and encodes at least: a multiple of every stride. The largest one that
+    /// there is room for stands for more.
     pub align: u8,
     /// Samples per channel of the sound that was encoded; `None` if it was not known when the header was written.
     pub total_samples: Option<u64>,
@@ -65,6 +66,31 @@ impl NctHeader {
         let bits: u64 = self.books.iter().map(bits).sum();
         let scale = if self.segmented { 4 } else { 0 };
         2 + (bits * count).div_ceil(8) + scale + 4
+    }
+
+    /// Checks that so many super-frames are those of a source of so many samples per channel, if that is known. Of segments,
+    /// which may overlap, it is known only that they cover the source.
+    pub(crate) fn check_length(
+        &self,
+        samples: Option<u64>,
+        superframes: u64,
+    ) -> Result<(), ContainerError> {
+        let Some(samples) = samples else {
+            return Ok(());
+        };
+        let (align, each) = (u64::from(self.align), u64::from(self.superframe_frames()));
+        let is_exact = !self.segmented && align + each <= u8::MAX.into();
+        let frames = if is_exact { align } else { each };
+        let padded = samples.div_ceil(frames * u64::from(self.hop));
+        let (expected, found) = (padded.saturating_mul(frames), superframes * each);
+        match found == expected || (found > expected && !is_exact) {
+            true => Ok(()),
+            false => Err(ContainerError::Length {
+                samples,
+                expected,
+                found,
+            }),
+        }
     }
 
     /// The header with its packet length chosen, checked.

@@ -1,9 +1,14 @@
 //! Codes as JSON.
 
+mod books;
+mod salvage;
+
 use std::io::Read;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use salvage::JsonSalvage;
 
 use super::ContainerError;
 use crate::{
@@ -20,7 +25,7 @@ const MOST_BYTES: u64 = 256 << 20;
 /// books; the model knows them.
 ///
 /// A stream is several of them one after the other, a line each: every one has the next codes of each book, and the last
-/// the length of the source. Read together they are one.
+/// the length of the source; without it a stream was cut. Read together they are one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JsonCodes {
     /// The codec: `snac`, `dac`, `encodec` or `mimi`.
@@ -30,7 +35,8 @@ pub struct JsonCodes {
     /// Samples per channel of the sound that was encoded, if known.
     #[serde(default)]
     pub source_samples: Option<u64>,
-    /// The codes of each book, coarse to fine.
+    /// The codes of each book, coarse to fine; 255 books at most.
+    #[serde(deserialize_with = "books::read")]
     pub books: Vec<Vec<u32>>,
     /// The stretches that were scaled as one, for a codec that scales.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,7 +58,7 @@ impl JsonCodes {
 
     /// Reads JSON text: one object, or those of a stream.
     pub fn parse(text: &[u8]) -> Result<JsonCodes, ContainerError> {
-        JsonCodes::salvage(text)?.whole()
+        JsonSalvage::of(text)?.whole()
     }
 
     /// Reads JSON to its end, of at most 256 MiB: days of sound.
@@ -65,26 +71,8 @@ impl JsonCodes {
         read.map_err(|source| ContainerError::Io { offset: 0, source })?;
         match text.len() as u64 > MOST_BYTES {
             true => Err(ContainerError::JsonTooLong { most: MOST_BYTES }),
-            false => JsonCodes::salvage(&text),
+            false => JsonSalvage::of(&text),
         }
-    }
-
-    /// Reads objects up to the first that is none, or does not go on with those before it.
-    fn salvage(text: &[u8]) -> Result<JsonSalvage, ContainerError> {
-        let mut objects = serde_json::Deserializer::from_slice(text).into_iter();
-        let first = objects.next().unwrap_or_else(|| serde_json::from_str(""));
-        let mut codes: JsonCodes = first.map_err(|source| ContainerError::Json { source })?;
-        let mut fault = None;
-        for (index, object) in (1..).zip(objects) {
-            let joined = object
-                .map_err(|source| ContainerError::JsonDamaged { index, source })
-                .and_then(|next| codes.join(index, next));
-            if let Err(error) = joined {
-                fault = Some(error);
-                break;
-            }
-        }
-        Ok(JsonSalvage { codes, fault })
     }
 
     /// Appends the codes of `next`, object number `index` of a stream.
@@ -117,16 +105,7 @@ impl JsonCodes {
 
     /// The codes, of a codec with the books `specs`; fewer books are its first ones.
     pub fn into_codes(self, specs: &Arc<[BookSpec]>) -> Result<Codes, ContainerError> {
-        let specs = match specs.get(..self.books.len()) {
-            Some(first) if first.len() < specs.len() => first.into(),
-            Some(_) => specs.clone(),
-            None => {
-                return Err(ContainerError::Codes(CodesError::BookCount {
-                    expected: specs.len(),
-                    found: self.books.len(),
-                }));
-            }
-        };
+        let specs = first_books(specs, self.books.len())?;
         let narrowed = self.books.iter().zip(&*specs).enumerate();
         let books = narrowed.map(|(book, (codes, spec))| narrow(book, codes, spec.size));
         let mut codes = Codes::from_books(specs.clone(), books.collect::<Result<_, _>>()?)?;
@@ -136,21 +115,14 @@ impl JsonCodes {
     }
 }
 
-/// What could be read of JSON, and what stopped it.
-#[derive(Debug)]
-pub struct JsonSalvage {
-    /// The codes of every object before the damage.
-    pub codes: JsonCodes,
-    /// The damage; `None` if the text is whole.
-    pub fault: Option<ContainerError>,
-}
-
-impl JsonSalvage {
-    /// The codes if the text is whole, else what is wrong with it.
-    pub fn whole(self) -> Result<JsonCodes, ContainerError> {
-        match self.fault {
-            None => Ok(self.codes),
-            Some(fault) => Err(fault),
-        }
+/// The first `count` books of a codec.
+fn first_books(specs: &Arc<[BookSpec]>, count: usize) -> Result<Arc<[BookSpec]>, CodesError> {
+    match specs.get(..count) {
+        Some(first) if first.len() < specs.len() => Ok(first.into()),
+        Some(_) => Ok(specs.clone()),
+        None => Err(CodesError::BookCount {
+            expected: specs.len(),
+            found: count,
+        }),
     }
 }

@@ -14,7 +14,7 @@
 //! | 1, 1 | channels; books `n` |
 //! | 2 | samples per latent frame |
 //! | 5 `n` | each book: entries (4), latent frames per code (1) |
-//! | 1 | latent frames that the codec decodes as one |
+//! | 1 | latent frames that the codec decodes as one; the largest multiple of the strides below 256 may be more |
 //! | 8 | samples per channel of the source; 0 if not known |
 //! | 4 | super-frames; 0 if not known |
 //! | 8 | first bytes of the SHA-256 of the weights |
@@ -43,14 +43,15 @@
 //! | 8 | super-frames in the file |
 //! | 4 | CRC-32 of the 18 bytes before it |
 //!
-//! Nothing may follow: files that were joined are not one file.
+//! Nothing may follow: files that were joined are not one file. Where the samples of the source are known, the super-frames
+//! are those that encoding makes of so many.
 //!
 //! Without flag 1 every packet but the last is full, so any super-frame is found by arithmetic; with it each packet
 //! is one segment and may be shorter than a full one. Coarse books come first in a packet, so a reader can leave fine
 //! ones out. SNAC 24 kHz takes 84 bits per super-frame: 12 of them in 126 + 6 bytes are 1.024 s.
 //!
 //! Readers name the packet and the byte of damage; what is before it stays readable ([`NctReader::read_all`]). No
-//! reader allocates more than a small multiple of the bytes that came.
+//! reader allocates more than a small multiple of the bytes that came, or of the codes in them.
 //!
 //! ```
 //! use std::sync::Arc;

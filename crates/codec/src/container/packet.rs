@@ -62,6 +62,10 @@ impl Place {
     pub(crate) fn check_count(self, count: u64) -> Result<(), ContainerError> {
         match (1..=self.most).contains(&count) {
             true => Ok(()),
+            // All that were announced are there.
+            false if self.most == 0 => Err(ContainerError::Trailing {
+                offset: self.offset,
+            }),
             false => Err(ContainerError::PacketLength {
                 packet: self.packet,
                 offset: self.offset,

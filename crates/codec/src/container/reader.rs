@@ -42,6 +42,8 @@ pub struct NctReader<R> {
     short: bool,
     /// Whether nothing more will come.
     done: bool,
+    /// Whether all packets were read.
+    complete: bool,
 }
 
 impl<R: Read> NctReader<R> {
@@ -58,6 +60,7 @@ impl<R: Read> NctReader<R> {
             superframes: 0,
             short: false,
             done: false,
+            complete: false,
         })
     }
 
@@ -89,7 +92,7 @@ impl<R: Read> NctReader<R> {
         }
         self.done = true;
         if left == Some(0) && !self.header.has_end {
-            return self.source.check_end().map(|()| None);
+            return self.end();
         }
         let full = u64::from(self.header.packet_superframes);
         let place = Place {
@@ -101,10 +104,10 @@ impl<R: Read> NctReader<R> {
             Piece::Packet(codes) => codes,
             Piece::End(end) => {
                 self.total_samples = end.samples.or(self.total_samples);
-                end.check(self.superframes)?;
-                return self.source.check_end().map(|()| None);
+                end.check(self.superframes, &self.header)?;
+                return self.end();
             }
-            Piece::Nothing if left.is_none() && !self.header.has_end => return Ok(None),
+            Piece::Nothing if left.is_none() && !self.header.has_end => return self.end(),
             Piece::Nothing => {
                 let missing = match left {
                     Some(1..) => self.header.packet_bytes(place.most),
@@ -128,8 +131,21 @@ impl<R: Read> NctReader<R> {
         Ok(Some(codes))
     }
 
+    /// Checks that nothing follows the last packet, and that the packets are as long as the source.
+    fn end(&mut self) -> Result<Option<Codes>, ContainerError> {
+        self.complete = true;
+        self.source.check_end()?;
+        let length = self
+            .header
+            .check_length(self.total_samples, self.superframes);
+        if length.is_err() {
+            self.total_samples = None;
+        }
+        length.map(|()| None)
+    }
+
     /// Reads on to the end, or to the first damage. The length of the source is what the file says, cut to what was read
-    /// if there is damage.
+    /// if there is damage; not known if it does not fit what was read.
     pub fn read_all(mut self) -> Salvage {
         let specs = self.header.books[..self.books].into();
         let mut codes = Codes::new(specs);
@@ -151,19 +167,34 @@ impl<R: Read> NctReader<R> {
         Salvage { codes, fault }
     }
 
-    /// The samples of the source in what was read, if the length of the source is known.
+    /// The samples of the source in what was read, if the length of the source is known and can be. Of some of the
+    /// segments, which may overlap, that cannot be known.
     fn samples_read(&self) -> Option<u64> {
-        let frames = self.superframes * u64::from(self.header.superframe_frames());
-        let read = frames.saturating_mul(self.header.hop.into());
-        self.total_samples.map(|all| all.min(read))
+        let all = self.header.superframes.map(u64::from);
+        if self.header.segmented && !self.complete && all != Some(self.superframes) {
+            return None;
+        }
+        let samples = self.total_samples;
+        let samples = samples.map(|all| all.min(self.samples_covered()));
+        samples.filter(|_| self.header.check_length(samples, self.superframes).is_ok())
     }
 
-    /// Writes the file again, with the books that are read and the totals in its header. After damage, what is before it is
-    /// written as a whole file and the fault returned. Packets that were taken before are not in it.
+    /// The samples that the frames which were read are long, one after the other.
+    fn samples_covered(&self) -> u64 {
+        let frames = self.superframes * u64::from(self.header.superframe_frames());
+        frames.saturating_mul(self.header.hop.into())
+    }
+
+    /// Writes the file again, with the books that are read and the totals in its header, in packets of the usual length
+    /// unless they are segments. After damage, what is before it is written as a whole file and the fault returned. Packets
+    /// that were taken before are not in it.
     pub fn copy_to<W: Write + Seek>(mut self, inner: W) -> Result<W, ContainerError> {
         let mut writer = NctWriter::new(inner, self.copied_header()?)?;
-        let taken = self.samples_read();
-        let left = |all: Option<u64>| Some(all?.saturating_sub(taken.unwrap_or(0)));
+        let taken = match (self.superframes, self.header.segmented) {
+            (1.., true) => None,
+            _ => Some(self.samples_covered()),
+        };
+        let left = |all: Option<u64>| Some(all?.saturating_sub(taken?));
         loop {
             match self.next_packet() {
                 Ok(Some(packet)) => writer.push(&packet)?,
@@ -180,16 +211,19 @@ impl<R: Read> NctReader<R> {
         }
     }
 
-    /// The header of a copy. With fewer books, super-frames may be shorter.
+    /// The header of a copy. With fewer books, super-frames may be shorter, and more of them make a segment.
     fn copied_header(&self) -> Result<NctHeader, ContainerError> {
         let books = &self.header.books[..self.books];
         let shorter =
             u64::from(self.header.superframe_frames()) / u64::from(BookSpec::check(books)?);
-        let packet = u64::from(self.header.packet_superframes) * shorter;
+        let segment = u64::from(self.header.packet_superframes) * shorter;
         Ok(NctHeader {
             books: books.into(),
             superframes: None,
-            packet_superframes: u16::try_from(packet).unwrap_or(u16::MAX),
+            packet_superframes: match self.header.segmented {
+                true => u16::try_from(segment).unwrap_or(u16::MAX),
+                false => 0,
+            },
             ..self.header.clone()
         })
     }

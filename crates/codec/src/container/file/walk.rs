@@ -44,7 +44,7 @@ impl<R: Read + Seek> NctFile<R> {
             if left == Some(0) && !needs_end {
                 return Ok((offset < end).then_some(ContainerError::Trailing { offset }));
             }
-            if left.is_none() && offset == end {
+            if (left.is_none() || has_found_end) && offset == end {
                 return Ok(None);
             }
             place.most = full.min(left.unwrap_or(full));
@@ -88,7 +88,7 @@ impl<R: Read + Seek> NctFile<R> {
             Ok(found) => {
                 self.total_samples = found.samples.or(self.total_samples);
                 let offset = place.offset + END_BYTES;
-                let check = found.check(self.superframes).err();
+                let check = found.check(self.superframes, &self.header).err();
                 check.unwrap_or(ContainerError::Trailing { offset })
             }
             Err(fault) => fault,

@@ -130,6 +130,20 @@ fn a_file_cut_anywhere_gives_the_frames_before_the_cut() {
 }
 
 #[test]
+fn nothing_follows_the_last_frame() {
+    for (codes, mut bytes) in samples() {
+        let end = bytes.len() as u64;
+        bytes.push(0);
+        let Salvage {
+            codes: found,
+            fault,
+        } = read_ecdc(&bytes[..]).unwrap().read;
+        assert!(matches!(fault, Some(ContainerError::Trailing { offset }) if offset == end));
+        assert_eq!(found, codes);
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let code = |bytes: Vec<u8>| read_ecdc(&bytes[..]).map_or_else(|e| e.code(), |_| "fine");
     let text = |text: &str| code(start(text));

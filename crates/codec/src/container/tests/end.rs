@@ -53,7 +53,7 @@ fn a_pipe_keeps_what_a_file_keeps() {
     for specs in all_books() {
         for superframes in [0, 1, 11, 12, 13, 40] {
             let mut codes = random_codes(&specs, superframes, &mut rng);
-            codes.set_source_samples((superframes > 0).then_some(superframes as u64 * 7 + 1));
+            codes.set_source_samples(length(&codes));
             let header = NctHeader {
                 packet_superframes: 1 + rng.below(13) as u16,
                 ..header(&specs)
@@ -193,4 +193,154 @@ fn nothing_follows_the_end_of_a_file() {
             );
         }
     }
+}
+
+#[test]
+fn a_length_that_is_not_that_of_the_codes_is_damage() {
+    // 40 super-frames of 2048 samples.
+    for (samples, is_fine) in [
+        (79_872, false),
+        (79_873, true),
+        (81_920, true),
+        (81_921, false),
+        (1_000, false),
+        (1 << 63, false),
+        (u64::MAX, false),
+    ] {
+        let mut codes = known();
+        codes.set_source_samples(Some(samples));
+        for bytes in [
+            file(header(&snac()), &codes),
+            streamed(header(&snac()), &codes),
+        ] {
+            let (found, fault) = read(&bytes);
+            assert_eq!(fault, (!is_fine).then_some("length"), "{samples}");
+            codes.set_source_samples(is_fine.then_some(samples));
+            assert_eq!(found, codes, "{samples}");
+            assert_eq!(open(&bytes).total_samples(), codes.source_samples());
+            let mut copy = Cursor::new(Vec::new());
+            let copied = NctReader::new(&bytes[..]).unwrap().copy_to(&mut copy);
+            assert_eq!(copied.is_ok(), is_fine, "{samples}");
+            assert_eq!(read(copy.get_ref()), (codes.clone(), None), "{samples}");
+        }
+    }
+    // Segments cover the recording and may overlap.
+    let mut codes = segmented_codes(640, 150, SEED);
+    for (samples, fault) in [(320_000, None), (327_680, None), (327_681, Some("length"))] {
+        codes.set_source_samples(Some(samples));
+        let header = NctHeader {
+            segmented: true,
+            packet_superframes: 150,
+            ..header(codes.specs())
+        };
+        assert_eq!(read(&file(header.clone(), &codes)).1, fault, "{samples}");
+        assert_eq!(read(&streamed(header, &codes)).1, fault, "{samples}");
+    }
+    // What the codec decodes as one, it encodes as one; unless that is more than the header has room for.
+    for (align, fault) in [(32, None), (64, Some("length")), (252, None)] {
+        let header = NctHeader {
+            align,
+            ..header(&snac())
+        };
+        assert_eq!(read(&file(header, &known())).1, fault, "{align}");
+    }
+}
+
+#[test]
+fn totals_at_both_ends_must_be_those_of_the_file() {
+    let header = |superframes| NctHeader {
+        superframes: Some(superframes),
+        has_end: true,
+        ..header(&snac())
+    };
+    let joined = |announced: u32, codes: &Codes| {
+        let own = header(codes.superframes() as u32);
+        let mut writer = NctWriter::new(Vec::new(), own.clone()).unwrap();
+        writer.push(codes).unwrap();
+        let body = writer.finish().unwrap();
+        let start = own.ready().unwrap().bytes().len();
+        [&header(announced).ready().unwrap().bytes(), &body[start..]].concat()
+    };
+    for count in [24, 36, 40] {
+        let codes = known().slice(0..count).unwrap();
+        assert_eq!(read(&joined(count as u32, &codes)), (codes.clone(), None));
+        // The end says what there is, the header more of it.
+        for more in [count + 1, count + 12, count + 100] {
+            let found = read(&joined(more as u32, &codes));
+            assert_eq!(found, (codes.clone(), Some("end")), "{count} of {more}");
+        }
+    }
+    // All that the header announces is there, and then another packet.
+    let found = read(&joined(24, &known()));
+    assert_eq!(found.1, Some("trailing"));
+    let expected = known().slice(0..24).unwrap();
+    assert_eq!(found.0.into_books(), expected.into_books());
+    let codes = segmented_codes(450, 150, SEED);
+    let own = NctHeader {
+        segmented: true,
+        packet_superframes: 150,
+        ..super::header(codes.specs())
+    };
+    let bytes = streamed(own.clone(), &codes);
+    let start = |superframes| {
+        let header = NctHeader {
+            has_end: true,
+            superframes,
+            ..own.clone()
+        };
+        header.ready().unwrap().bytes()
+    };
+    for (announced, fault) in [(450, None), (600, Some("end")), (300, Some("trailing"))] {
+        let bytes = [&start(Some(announced)), &bytes[start(None).len()..]].concat();
+        assert_eq!(read(&bytes).1, fault, "{announced}");
+    }
+}
+
+#[test]
+fn copies_have_packets_of_the_usual_length() {
+    for specs in all_books() {
+        let mut codes = random_codes(&specs, 40, &mut Rng::new(SEED));
+        codes.set_source_samples(length(&codes));
+        let usual = file(header(&specs), &codes);
+        let single = NctHeader {
+            packet_superframes: 1,
+            ..header(&specs)
+        };
+        let copy = NctReader::new(&streamed(single, &codes)[..])
+            .unwrap()
+            .copy_to(Cursor::new(Vec::new()));
+        assert!(copy.unwrap().into_inner() == usual);
+    }
+}
+
+#[test]
+fn a_copy_of_the_rest_is_as_long_as_the_rest() {
+    let single = NctHeader {
+        packet_superframes: 10,
+        ..header(&snac())
+    };
+    for bytes in [file(single.clone(), &known()), streamed(single, &known())] {
+        let mut reader = NctReader::new(&bytes[..]).unwrap();
+        reader.next_packet().unwrap();
+        let copy = reader.copy_to(Cursor::new(Vec::new())).unwrap();
+        let mut rest = known().slice(10..40).unwrap();
+        rest.set_source_samples(Some(80_123 - 10 * 2_048));
+        assert_eq!(read(copy.get_ref()), (rest, None));
+    }
+    let codes = {
+        let mut codes = segmented_codes(640, 150, SEED);
+        codes.set_source_samples(Some(300_000));
+        codes
+    };
+    let header = NctHeader {
+        segmented: true,
+        packet_superframes: 150,
+        ..header(codes.specs())
+    };
+    let bytes = file(header, &codes);
+    let mut reader = NctReader::new(&bytes[..]).unwrap();
+    reader.next_packet().unwrap();
+    let copy = reader.copy_to(Cursor::new(Vec::new())).unwrap();
+    let rest = codes.slice(150..640).unwrap();
+    assert_eq!(read(copy.get_ref()), (rest, None));
 }

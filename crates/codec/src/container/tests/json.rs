@@ -70,9 +70,89 @@ fn lines_of_a_stream_are_together_one() {
             assert_eq!(json.into_codes(&specs).unwrap(), codes);
         }
     }
-    let codes = segmented_codes(400, 150, SEED);
-    let json = JsonCodes::parse(lines(&codes, 150).as_bytes()).unwrap();
+    let mut codes = segmented_codes(400, 150, SEED);
+    codes.set_source_samples(Some(127_000));
+    let text = lines(&codes, 150);
+    let json = JsonCodes::parse(text.as_bytes()).unwrap();
     assert_eq!(json.into_codes(codes.specs()).unwrap(), codes);
+    let salvage = JsonCodes::read(text.as_bytes()).unwrap();
+    let salvage = salvage.into_codes(codes.specs()).unwrap();
+    assert_eq!(salvage.whole().unwrap(), codes);
+}
+
+#[test]
+fn a_stream_that_was_cut_at_the_end_of_a_line_is_not_whole() {
+    let mut codes = random_codes(&snac(), 6, &mut Rng::new(SEED));
+    codes.set_source_samples(Some(12_000));
+    let text = lines(&codes, 2);
+    let good: Vec<&str> = text.lines().collect();
+    for count in 2..good.len() {
+        for end in ["", "\n"] {
+            let text = good[..count].join("\n") + end;
+            let JsonSalvage {
+                codes: kept, fault, ..
+            } = JsonCodes::read(text.as_bytes()).unwrap();
+            let fault = fault.unwrap();
+            assert_eq!(fault.code(), "json-cut");
+            let told = format!("ends after {count} objects");
+            assert!(fault.to_string().contains(&told), "{fault}");
+            let kept = kept.into_codes(&snac()).unwrap();
+            assert_eq!(kept, codes.slice(0..2 * count as u64).unwrap());
+            assert_eq!(
+                JsonCodes::parse(text.as_bytes()).unwrap_err().code(),
+                "json-cut"
+            );
+        }
+    }
+    // One object is all there is, whether it says how long that was or not.
+    assert!(JsonCodes::parse(good[0].as_bytes()).is_ok());
+}
+
+#[test]
+fn a_wrong_code_costs_its_object_and_what_follows() {
+    let mut codes = random_codes(&snac(), 8, &mut Rng::new(SEED));
+    codes.set_source_samples(Some(16_000));
+    let text = lines(&codes, 2);
+    let good: Vec<&str> = text.lines().collect();
+    let object = |books: &str| format!(r#"{{"codec":"snac","sample_rate":24000,"books":{books}}}"#);
+    for (books, code) in [
+        ("[[1],[2,3],[4,5,6,4096]]", "token-out-of-range"),
+        ("[[1],[70000,3],[4,5,6,7]]", "token-out-of-range"),
+        ("[[1],[2,3],[4,5,6]]", "ragged-books"),
+        ("[[1],[2,3],[]]", "ragged-books"),
+    ] {
+        let bad = object(books);
+        for index in 1..4 {
+            let mut lines = good.clone();
+            lines.insert(index, &bad);
+            let read = JsonCodes::read(lines.join("\n").as_bytes()).unwrap();
+            let Salvage { codes: kept, fault } = read.into_codes(&snac()).unwrap();
+            let fault = fault.unwrap();
+            assert_eq!(fault.code(), code, "{books}");
+            let told = format!("object {index} of the JSON");
+            assert!(fault.to_string().contains(&told), "{fault}");
+            assert_eq!(kept, codes.slice(0..2 * index as u64).unwrap(), "{books}");
+        }
+        let first = JsonCodes::read([&bad, good[4]].join("\n").as_bytes()).unwrap();
+        assert_eq!(first.into_codes(&snac()).unwrap_err().code(), code);
+    }
+}
+
+#[test]
+fn no_more_books_are_read_than_a_codec_has() {
+    let text = |count: usize| {
+        let books = vec!["[]"; count].join(",");
+        format!(r#"{{"codec":"snac","sample_rate":24000,"books":[{books}]}}"#)
+    };
+    assert_eq!(
+        JsonCodes::parse(text(255).as_bytes()).unwrap().books.len(),
+        255
+    );
+    let error = JsonCodes::parse(text(0).as_bytes()).unwrap_err();
+    assert_eq!(error.code(), "no-books");
+    let error = JsonCodes::parse(text(256).as_bytes()).unwrap_err();
+    assert_eq!(error.code(), "json");
+    assert!(error.to_string().contains("at most 255 books"), "{error}");
 }
 
 #[test]
@@ -94,7 +174,9 @@ fn lines_before_one_that_is_wrong_are_kept() {
     ];
     for (bad, code) in cases {
         let text = [good[0], bad, good[2]].join("\n");
-        let JsonSalvage { codes: kept, fault } = JsonCodes::read(text.as_bytes()).unwrap();
+        let JsonSalvage {
+            codes: kept, fault, ..
+        } = JsonCodes::read(text.as_bytes()).unwrap();
         assert_eq!(fault.unwrap().code(), code, "{bad}");
         let kept = kept.into_codes(&snac()).unwrap();
         assert_eq!(kept, codes.slice(0..2).unwrap(), "{bad}");

@@ -71,6 +71,12 @@ fn segmented_codes(frames: usize, full: usize, seed: u64) -> Codes {
     codes
 }
 
+/// How long a recording that the codes are of may be, by the header.
+fn length(codes: &Codes) -> Option<u64> {
+    let samples = codes.frames() * 512;
+    (samples > 0).then(|| samples - 7)
+}
+
 /// A file of the codes as a pipe gets it: its totals at the end.
 fn streamed(header: NctHeader, codes: &Codes) -> Vec<u8> {
     let header = NctHeader {

@@ -15,7 +15,7 @@ fn what_is_written_is_read() {
         for superframes in [0, 1, 2, 11, 12, 13, 40] {
             for packet in [0, 1, 7, 12] {
                 let mut codes = random_codes(&specs, superframes, &mut rng);
-                codes.set_source_samples((superframes > 0).then_some(1_234));
+                codes.set_source_samples(length(&codes));
                 let header = NctHeader {
                     packet_superframes: packet,
                     user_json: r#"{"title":"é"}"#.into(),
