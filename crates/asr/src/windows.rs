@@ -22,16 +22,19 @@ pub struct WindowPolicy {
 
 impl WindowPolicy {
     /// A policy for a model that does well on pieces of up to `frames`: that much in one piece; beyond it windows of the
-    /// same length, with contexts of at most 10 s (125 frames) that are multiples of `grid`, the model's own chunk.
+    /// same length, or of 100 s (1250 frames) where that is less, since the cost of attention grows with the square of it.
+    /// Contexts are at most 10 s (125 frames), multiples of `grid`, the model's own chunk.
     pub fn for_pieces_of(frames: usize, grid: usize) -> Self {
         let grid = grid.max(1);
-        let whole = (frames / grid).max(4) * grid;
-        let side = (whole / 4).min(125) / grid * grid;
+        let on_grid = |frames: usize| (frames / grid).max(4) * grid;
+        let whole = on_grid(frames);
+        let window = whole.min(on_grid(1250));
+        let side = (window / 4).min(125) / grid * grid;
         let side = side.max(grid);
         WindowPolicy {
             whole_frames: whole,
             left: side,
-            chunk: whole - 2 * side,
+            chunk: window - 2 * side,
             right: side,
         }
     }
@@ -308,9 +311,18 @@ mod tests {
 
     #[test]
     fn policies_keep_to_the_grid_and_the_piece() {
-        for (frames, grid) in [(250, 1), (3750, 1), (3750, 14), (250, 2), (1, 1), (3, 14)] {
+        for (frames, grid) in [
+            (250, 1),
+            (3750, 1),
+            (3750, 14),
+            (1250, 1),
+            (250, 2),
+            (1, 1),
+            (3, 14),
+        ] {
             let policy = WindowPolicy::for_pieces_of(frames, grid);
-            assert_eq!(policy.window(), policy.whole_frames);
+            let most = (1250 / grid).max(4) * grid;
+            assert_eq!(policy.window(), policy.whole_frames.min(most), "{policy:?}");
             for side in [policy.left, policy.chunk, policy.right] {
                 assert!(
                     side.is_multiple_of(grid),
