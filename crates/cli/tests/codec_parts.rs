@@ -169,7 +169,12 @@ fn damaged(folder: &Path, name: &str, at: usize) -> Vec<u8> {
 
 /// A copy of the small EnCodec of 48 kHz that works at 8 kHz, since there are no recordings at its own 800 Hz.
 fn segmented(folder: &Path) -> String {
-    let (fixture, model) = (codec_fixture("encodec/48khz"), folder.join("model"));
+    overlapping(folder, "model", None)
+}
+
+/// The same, of another overlap.
+fn overlapping(folder: &Path, name: &str, overlap: Option<f64>) -> String {
+    let (fixture, model) = (codec_fixture("encodec/48khz"), folder.join(name));
     fs::create_dir(&model).unwrap();
     for file in fs::read_dir(fixture).unwrap() {
         let file = file.unwrap();
@@ -179,8 +184,86 @@ fn segmented(folder: &Path) -> String {
     let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     config["sampling_rate"] = 8_000.into();
     config["target_bandwidths"] = serde_json::json!([6.0, 12.0, 24.0]);
+    if let Some(overlap) = overlap {
+        config["overlap"] = overlap.into();
+    }
     fs::write(model.join("config.json"), config.to_string()).unwrap();
-    path(folder, "model")
+    path(folder, name)
+}
+
+#[test]
+fn segments_that_lie_far_over_each_other_come_back_as_long_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let speech = speech(1);
+    for (name, overlap) in [("quarter", 0.25), ("most", 0.75)] {
+        let model = overlapping(folder, name, Some(overlap));
+        let codec = |args: &[&str]| {
+            let model = ["codec", args[0], "--model", &model];
+            run_in(folder, &[&model, &args[1..]].concat())
+        };
+        for samples in [1_999, 2_007, 6_001, 7_833, 8_000, 14_003] {
+            put(
+                folder,
+                &[("talk.wav", &wav(8_000, 2, &speech[..2 * samples]))],
+            );
+            codec(&["encode", "talk.wav", "-o", "talk.nct"]).ok();
+            codec(&["encode", "talk.wav", "-o", "talk.json", "--format", "json"]).ok();
+            for file in ["talk.nct", "talk.json"] {
+                codec(&["decode", file, "--raw", "-o", "whole.pcm"]).ok();
+                let whole = fs::read(folder.join("whole.pcm")).unwrap();
+                assert_eq!(whole.len(), 8 * samples, "{name} {file}");
+                codec(&["decode", file, "--from", "0.1", "--raw", "-o", "part.pcm"]).ok();
+                let part = fs::read(folder.join("part.pcm")).unwrap();
+                assert!(part == whole[8 * 800..], "{name} {file} {samples}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_another_model_has_made_is_not_measured_by_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let model = segmented(folder);
+    let other = overlapping(folder, "other", Some(0.25));
+    let weights = folder.join("other/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    put(folder, &[("talk.wav", &wav(8_000, 2, &speech(3)))]);
+    let codec = |args: &[&str], model: &str| {
+        let model = ["codec", args[0], "--model", model];
+        run_in(folder, &[&model, &args[1..]].concat())
+    };
+    codec(&["encode", "talk.wav"], &other).ok();
+    let info = codec(&["info", "talk.nct"], &model).ok();
+    assert!(info.contains("has other weights"), "{info}");
+    assert!(
+        codec(&["info", "talk.nct"], &other)
+            .ok()
+            .contains("made it")
+    );
+    // Who names a model for JSON, which names no weights, wants it measured by that.
+    codec(&["encode", "talk.wav", "--format", "json"], &other).ok();
+    codec(&["info", "talk.json"], &other).ok();
+    codec(&["info", "talk.json"], &model).fails(&["talk.json", "latent frames"]);
+}
+
+#[test]
+fn json_whose_first_codes_are_wrong_is_told_with_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = br#"{"codec":"snac","sample_rate":24000,"source_samples":2048,
+        "books":[[9999],[2,3],[4,5,6,7]]}"#;
+    put(folder.path(), &[("bad.json", wrong)]);
+    let args = ["info", "--format", "json", "bad.json"];
+    let told = codec(folder.path(), "snac/24khz", &args).fails(&["bad.json", "9999", "book 0"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["codes"], &told["source_samples"]),
+        (&serde_json::json!([1, 2, 4]), &2_048.into())
+    );
 }
 
 #[test]
@@ -371,10 +454,26 @@ fn lost_and_doubled_lines_and_wrong_codes_are_damage() {
     let last = lines[lines.len() - 1];
     let short = last.replace("\"source_samples\":", "\"source_samples\":1");
     let long = [&lines[..lines.len() - 1], &[&short]].concat();
+    // The last book has a code for each latent frame, of 512 samples; four together are encoded.
+    let frames = |line: &str| {
+        let json = percept::JsonCodes::parse(line.as_bytes()).unwrap();
+        json.books[2].len()
+    };
+    let all: usize = lines.iter().map(|line| frames(line)).sum();
+    let one = frames(lines[5]);
+    let samples = whole.len() / 4;
+    assert!(one > 0 && all == samples.div_ceil(2_048) * 4);
+    let told = |found: usize, samples: usize| {
+        let expected = samples.div_ceil(2_048) * 4;
+        format!(
+            "there are {found} latent frames of codes, and a recording of {samples} samples takes {expected}"
+        )
+    };
+    let too_long = format!("1{samples}").parse().unwrap();
     for (lines, parts) in [
-        (&lost, &["latent frames", "missing"][..]),
-        (&doubled, &["latent frames", "there twice"]),
-        (&long, &["latent frames", "the length is wrong"]),
+        (&lost, &[&*told(all - one, samples), "missing"][..]),
+        (&doubled, &[&*told(all + one, samples), "there twice"]),
+        (&long, &[&*told(all, too_long), "the length is wrong"]),
         (&wrong, &["object 5 of the JSON", "9999"]),
     ] {
         put(path, &[("bad.json", lines.join("\n").as_bytes())]);

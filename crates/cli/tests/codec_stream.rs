@@ -325,6 +325,7 @@ fn what_a_pipe_lost_the_end_of_is_decoded_to_there_and_told() {
     let lines: Vec<&str> = json.lines().collect();
     let cut_line = format!("{}\n{}", lines[0], &lines[1][..30]);
     let short = lines[..2].join("\n") + "\n";
+    let first = lines[0].to_owned() + "\n";
     let twice = json.repeat(2);
     for (name, bytes, part) in [
         ("cut.nct", &nct[..nct.len() - 22], "ends early"),
@@ -338,6 +339,11 @@ fn what_a_pipe_lost_the_end_of_is_decoded_to_there_and_told() {
             short.as_bytes(),
             "of which none says how long",
         ),
+        (
+            "first.json",
+            first.as_bytes(),
+            "ends after 1 object, which does not say how long",
+        ),
         ("twice.nct", &nct.repeat(2), "more follows"),
         ("twice.json", twice.as_bytes(), "joined"),
     ] {
@@ -350,7 +356,7 @@ fn what_a_pipe_lost_the_end_of_is_decoded_to_there_and_told() {
         assert!(stderr.contains(name) && stderr.contains(part), "{stderr}");
         assert!(stderr.contains("what is before it is good"), "{stderr}");
         match name {
-            "cut.json" | "short.json" => assert!(output.stdout.len() >= 4 * 2_048),
+            "cut.json" | "short.json" | "first.json" => assert!(output.stdout.len() >= 4 * 2_048),
             _ => assert!(output.stdout.starts_with(&whole), "{name}"),
         }
         let info = codec(&["info", &file], b"");

@@ -22,6 +22,9 @@ impl CodecModel {
             };
             return frames - frames % parts.strides();
         };
+        if samples > FAR {
+            return u64::MAX;
+        }
         let (length, step) = (cut.length as u64, cut.step as u64);
         let full = samples
             .checked_sub(length)
@@ -30,42 +33,68 @@ impl CodecModel {
             0 => 0,
             full => full.saturating_mul(parts.encoder.total(length)),
         };
-        if samples > FAR {
-            return u64::MAX;
-        }
-        let short = full..samples.div_ceil(step);
-        let short = short.map(|segment| parts.encoder.total(samples - segment * step));
-        whole.saturating_add(short.sum())
+        // The others are cut short by the end, from which on they are counted.
+        let short = samples.div_ceil(step) - full;
+        let Some(before) = (full + short).checked_sub(1) else {
+            return 0;
+        };
+        let hop = u64::from(parts.spec.hop);
+        let shortest = samples - before * step;
+        whole.saturating_add(floor_sum(short, hop, step, shortest + hop - 1))
     }
 
-    /// Checks that `frames` latent frames are what encoding makes of `samples` samples per channel: otherwise codes were
-    /// lost, or are there twice.
+    /// Checks that codes are what encoding makes of `samples` samples per channel: otherwise some were lost, or are there
+    /// twice. `pieces` are the latent frames of each segment, or those of any pieces of codes without segments.
+    ///
+    /// Segments that the end of the recording cuts short may be as long as full ones: other encoders fill them with
+    /// silence.
     ///
     /// # Errors
     /// [`ContainerError::Length`].
-    pub fn check_length(&self, samples: u64, frames: u64) -> Result<(), ContainerError> {
+    pub fn check_length(&self, samples: u64, pieces: &[u64]) -> Result<(), ContainerError> {
+        let found = sum(pieces);
         match self.encoded_frames(samples) {
-            expected if expected == frames => Ok(()),
+            expected if expected == found || self.are_filled(samples, pieces) => Ok(()),
             expected => Err(ContainerError::Length {
                 samples,
                 expected,
-                found: frames,
+                found,
             }),
         }
     }
 
-    /// Samples per channel that `frames` latent frames last. Segments lie over each other; all but the last are taken for
-    /// full ones.
-    pub fn decoded_samples(&self, frames: u64) -> u64 {
-        let hop = u64::from(self.spec().hop);
-        match (self.parts().segmentation, self.segment_frames()) {
-            (Some(cut), Some(full @ 1..)) => {
-                let before = frames.saturating_sub(1) / full;
-                let last = self.parts().decoder.total(frames - before * full);
-                before.saturating_mul(cut.step as u64).saturating_add(last)
-            }
-            _ => frames.saturating_mul(hop),
+    /// Whether segments of so many latent frames are those of `samples` samples per channel, some longer than these need.
+    fn are_filled(&self, samples: u64, pieces: &[u64]) -> bool {
+        let parts = self.parts();
+        let cut = parts.segmentation.filter(|cut| cut.length < usize::MAX);
+        let (Some(cut), Some(full)) = (cut, self.segment_frames()) else {
+            return false;
+        };
+        let (length, step) = (cut.length as u64, cut.step as u64);
+        let fits = |(first, &frames): (u64, &u64)| {
+            let least = parts.encoder.total((samples - first).min(length));
+            (least..=full).contains(&frames)
+        };
+        let mut firsts = (0..samples).step_by(cut.step).zip(pieces);
+        samples.div_ceil(step) == pieces.len() as u64 && firsts.all(fits)
+    }
+
+    /// Samples per channel that codes last. `pieces` are the latent frames of each segment, which lie over each other, or
+    /// those of any pieces of codes without segments.
+    pub fn decoded_samples(&self, pieces: &[u64]) -> u64 {
+        let parts = self.parts();
+        let Some(cut) = parts.segmentation else {
+            return sum(pieces).saturating_mul(parts.spec.hop.into());
+        };
+        let (mut final_samples, mut faded) = (0u64, 0u64);
+        for &frames in pieces.iter().filter(|&&frames| frames > 0) {
+            // The next segment begins behind what is final, or where this one has ended before.
+            faded = faded.max(parts.decoder.total(frames));
+            let next = faded.min(cut.step as u64);
+            final_samples = final_samples.saturating_add(next);
+            faded -= next;
         }
+        final_samples.saturating_add(faded)
     }
 
     /// Samples per channel of the stretch of `excerpt` that its first codes decide, whatever follows them.
@@ -87,13 +116,34 @@ impl CodecModel {
     }
 }
 
+fn sum(pieces: &[u64]) -> u64 {
+    pieces
+        .iter()
+        .fold(0, |all: u64, &frames| all.saturating_add(frames))
+}
+
+/// The sum of `(a i + b) / m`, rounded down, over the `i` below `n`, in as many steps as a greatest common divisor takes.
+fn floor_sum(mut n: u64, mut m: u64, mut a: u64, mut b: u64) -> u64 {
+    let mut sum = 0;
+    loop {
+        sum += n * n.saturating_sub(1) / 2 * (a / m) + n * (b / m);
+        // What is left are the points under a flat line, counted along its other axis.
+        let top = a % m * n + b % m;
+        if top < m {
+            return sum;
+        }
+        (n, m, a, b) = (top / m, a % m, m, top % m);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+    use std::fs;
     use std::path::Path;
 
-    use percept_testkit::signals;
+    use percept_testkit::{Rng, signals};
 
     use super::*;
     use crate::{DecodeOptions, EncodeOptions, Pcm, StreamDecoder};
@@ -118,6 +168,32 @@ mod tests {
     fn open(name: &str) -> CodecModel {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/fixtures/codec");
         CodecModel::open(&folder.join(name).join("model")).unwrap()
+    }
+
+    /// The small EnCodec of 48 kHz, of 800 samples a segment in frames of 8, with other numbers.
+    fn segmented(numbers: &[(&str, f64)]) -> CodecModel {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../golden/fixtures/codec/encodec/48khz/model");
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name| (fixture.join(name), folder.path().join(name));
+        let (from, to) = file("model.safetensors");
+        fs::copy(from, to).unwrap();
+        let (from, to) = file("config.json");
+        let mut config: serde_json::Value =
+            serde_json::from_slice(&fs::read(from).unwrap()).unwrap();
+        for &(field, number) in numbers {
+            config[field] = number.into();
+        }
+        fs::write(to, config.to_string()).unwrap();
+        CodecModel::open(folder.path()).unwrap()
+    }
+
+    /// Latent frames of each segment, or of all codes.
+    fn pieces(codes: &Codes) -> Vec<u64> {
+        match codes.segments() {
+            [] => vec![codes.frames()],
+            segments => segments.iter().map(|s| u64::from(s.frames)).collect(),
+        }
     }
 
     fn encode(model: &CodecModel, samples: usize) -> Codes {
@@ -151,9 +227,10 @@ mod tests {
                 let codes = encode(&model, samples);
                 let expected = model.encoded_frames(samples as u64);
                 assert_eq!(codes.frames(), expected, "{name} {samples}");
-                assert!(model.check_length(samples as u64, expected).is_ok());
-                let more = expected + model.spec().align as u64;
-                let error = model.check_length(samples as u64, more).unwrap_err();
+                let mut pieces = pieces(&codes);
+                assert!(model.check_length(samples as u64, &pieces).is_ok());
+                pieces.push(u64::from(model.spec().align));
+                let error = model.check_length(samples as u64, &pieces).unwrap_err();
                 assert_eq!(error.code(), "length");
             }
             assert_eq!(model.encoded_frames(0), 0);
@@ -178,6 +255,92 @@ mod tests {
                 assert!(check(superframes), "{name} {samples}");
                 assert!(!check(superframes + 1) && !check(superframes - 1));
             }
+        }
+    }
+
+    #[test]
+    fn segments_that_lie_far_over_each_other_last_as_long_as_they_sound() {
+        for overlap in [0.25, 0.75, 0.999] {
+            let model = segmented(&[("overlap", overlap)]);
+            for samples in [
+                1, 9, 201, 599, 601, 783, 800, 801, 1_199, 1_201, 1_983, 2_407,
+            ] {
+                if overlap > 0.9 && samples > 800 {
+                    continue;
+                }
+                let codes = encode(&model, samples);
+                let pieces = pieces(&codes);
+                let named = format!("{overlap} {samples} {pieces:?}");
+                assert_eq!(
+                    codes.frames(),
+                    model.encoded_frames(samples as u64),
+                    "{named}"
+                );
+                let options = DecodeOptions {
+                    trim: false,
+                    ..DecodeOptions::default()
+                };
+                let sound = model.decode(&codes, &options).unwrap().samples;
+                let lasts = model.decoded_samples(&pieces) as usize;
+                assert_eq!(lasts * 2, sound.len(), "{named}");
+                assert!(lasts >= samples, "{named}");
+                assert!(
+                    model.check_length(samples as u64, &pieces).is_ok(),
+                    "{named}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn segments_may_be_filled_but_not_lost_or_doubled() {
+        // A segment begins every 600 samples: of 1500 there are 100, 100 and 38 frames.
+        let model = segmented(&[("overlap", 0.25)]);
+        let is_fine = |pieces: &[u64]| model.check_length(1_500, pieces).is_ok();
+        assert_eq!(pieces(&encode(&model, 1_500)), [100, 100, 38]);
+        assert!(is_fine(&[100, 100, 38]) && is_fine(&[100, 100, 39]) && is_fine(&[100; 3]));
+        for wrong in [
+            &[100, 100][..],
+            &[100, 100, 37],
+            &[100, 100, 101],
+            &[100, 37, 100],
+            &[99, 100, 100],
+            &[100; 4],
+            &[100, 100, 38, 38],
+            &[],
+        ] {
+            assert!(!is_fine(wrong), "{wrong:?}");
+        }
+        assert_eq!(model.decoded_samples(&[100; 3]), 2_000);
+        // What is one segment is filled by nobody.
+        let model = open("encodec/every_field");
+        let exact = model.encoded_frames(1_500);
+        let more = model.check_length(1_500, &[exact + 1]);
+        assert_eq!(more.unwrap_err().code(), "length");
+    }
+
+    #[test]
+    fn segments_are_counted_at_once_however_many_there_are() {
+        let model = segmented(&[("overlap", 0.999_9)]);
+        for samples in 1..2_000 {
+            let each = |first| (800.min(samples - first) as u64).div_ceil(8);
+            let expected: u64 = (0..samples).map(each).sum();
+            assert_eq!(model.encoded_frames(samples as u64), expected, "{samples}");
+        }
+        // A step of one sample, and no segment is full.
+        let model = segmented(&[
+            ("overlap", 0.999_999_999_9),
+            ("chunk_length_s", 1_300_000.0),
+        ]);
+        let eighth = 125_000_000;
+        let expected = 4 * eighth * (eighth + 1);
+        assert_eq!(model.encoded_frames(8 * eighth), expected);
+        assert!(model.check_length(8 * eighth, &[1, 2, 3]).is_err());
+        let mut rng = Rng::new(5);
+        for _ in 0..500 {
+            let [n, m, a, b] = [0, 1, 0, 0].map(|least| (least + rng.below(60)) as u64);
+            let expected: u64 = (0..n).map(|i| (a * i + b) / m).sum();
+            assert_eq!(floor_sum(n, m, a, b), expected, "{n} {m} {a} {b}");
         }
     }
 
@@ -208,7 +371,7 @@ mod tests {
                 assert!(sound == whole[..certain], "{name}");
                 if model.segment_frames().is_some() && !cut.is_empty() {
                     let all = model.decode(&cut, &options).unwrap().samples.len();
-                    let lasts = model.decoded_samples(cut.frames()) as usize;
+                    let lasts = model.decoded_samples(&pieces(&cut)) as usize;
                     assert_eq!(lasts * channels, all, "{name}");
                 }
             }

@@ -229,8 +229,9 @@ pub(crate) struct CopyArgs {
 /// `percept codec info`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without FILE it is about the codec.\n\nExamples:\n  percept codec info talk.nct\n  percept codec info \
-        --format json --model hubertsiuzdak/snac_44khz"
+    after_help = "Without FILE it is about the codec. Whether the codes of JSON, which does not say what made it, are as \
+        long as the recording is seen by the codec that --model names.\n\nExamples:\n  percept codec info \
+        talk.nct\n  percept codec info --format json --model hubertsiuzdak/snac_44khz"
 )]
 pub(crate) struct InfoArgs {
     #[command(flatten)]

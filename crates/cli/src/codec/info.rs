@@ -1,6 +1,7 @@
 //! `percept codec info`: what a token file is, or a codec.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use percept::{Checkpoint, Codec, CodecOptions, CodecSpec, TokenFileKind, weights_id};
@@ -32,12 +33,13 @@ pub(crate) fn run(args: &InfoArgs) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     };
     let mut file = TokenFile::read(&Source::from_argument(input))?;
-    if let Some(codec) = maker(&file, args)
+    let model = model_match(&file, args);
+    if let Some(codec) = model.as_ref().and_then(|model| maker(&file, model, args))
         && let Err(fault) = file.settle(&codec)
     {
         file.fault = Some(fault);
     }
-    let report = FileReport::of(&file, args);
+    let report = FileReport::of(&file, model);
     print(args.format, &report, FileReport::table)?;
     Ok(match file.fault {
         None => ExitCode::SUCCESS,
@@ -263,10 +265,12 @@ struct ModelMatch {
     /// Whether its weights are those of the file; unknown where the file does not say what they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     made_it: Option<bool>,
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 impl FileReport {
-    fn of(file: &TokenFile, args: &InfoArgs) -> Self {
+    fn of(file: &TokenFile, model: Option<ModelMatch>) -> Self {
         let header = file.header.as_ref();
         let hop = header.map(|header| u32::from(header.hop));
         let codes = file.codes();
@@ -302,7 +306,7 @@ impl FileReport {
             bits_per_second: (!books.is_empty()).then(|| books.iter().map(bits).sum()),
             books,
             weights_id: file.weights_id().and_then(hex),
-            model: model_match(file, args),
+            model,
             user: header.and_then(|header| serde_json::from_str(&header.user_json).ok()),
             damage: file.fault.as_ref().map(ToString::to_string),
         }
@@ -362,13 +366,14 @@ impl FileReport {
     }
 }
 
-/// The codec that made the file, if it is on this machine and it takes that to see whether the file is whole.
-fn maker(file: &TokenFile, args: &InfoArgs) -> Option<Codec> {
-    if !file.needs_settling() {
+/// The codec that made the file, if it is on this machine and it takes that to see whether the file is whole. What does
+/// not say which weights made it is believed to be of the model that was named.
+fn maker(file: &TokenFile, model: &ModelMatch, args: &InfoArgs) -> Option<Codec> {
+    let made_it = model.made_it.unwrap_or(args.model.model.is_some());
+    if !file.needs_settling() || !made_it {
         return None;
     }
-    let (_, folder) = model::locate_offline(&args.model, Some(&file.made)).ok()?;
-    let codec = Codec::open(&folder, &CodecOptions::default()).ok()?;
+    let codec = Codec::open(&model.folder, &CodecOptions::default()).ok()?;
     (Made::by(codec.spec()) == file.made).then_some(codec)
 }
 
@@ -380,5 +385,6 @@ fn model_match(file: &TokenFile, args: &InfoArgs) -> Option<ModelMatch> {
     Some(ModelMatch {
         name,
         made_it: file.weights_id().map(|made| made == found),
+        folder,
     })
 }

@@ -127,7 +127,8 @@ Part:
   --from and --to write a part of the recording, bit for bit as it is in the whole.
   Of an nct FILE only what is needed is read, and damage elsewhere does not matter.
   Damage in the part, or in the codec's look-ahead behind it, ends it at the last
-  sample that is certain.
+  sample that is certain. Where codes were lost, or are there twice, and nobody knows
+  where, every part says so.
   SNAC and DAC decode from shortly before the part on; EnCodec and Mimi, whose
   decoders remember all that came before, from the beginning.
 

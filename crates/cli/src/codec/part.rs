@@ -1,12 +1,13 @@
 //! The part of a token file that is decoded.
 
+use std::iter;
 use std::ops::Range;
 
 use percept::{Codec, CodecError, Codes, ContainerError, Excerpt};
 
 use super::args::DecodeArgs;
 use super::error::CodecFault;
-use super::token_file::{Contents, Stored, TokenFile, superframe_frames, token_file};
+use super::token_file::{Contents, Stored, TokenFile, pieces, superframe_frames, token_file};
 use crate::error::CliError;
 
 /// What `--from` and `--to` say, in seconds.
@@ -66,8 +67,8 @@ struct Extent {
 }
 
 impl Extent {
-    fn of(contents: &Contents, codec: &Codec) -> Self {
-        let there = codec.model().decoded_samples(contents.there);
+    fn of(contents: &Contents) -> Self {
+        let there = contents.there;
         Self {
             length: contents.source.map_or(there, |source| source.min(there)),
             announced: contents.announced,
@@ -122,7 +123,7 @@ impl Part {
         let about = |error| token_file(&name, error);
         let contents = file.into_contents(codec).map_err(about)?;
         let asked = Asked {
-            extent: Extent::of(&contents, codec),
+            extent: Extent::of(&contents),
             span,
             codec,
             name: &name,
@@ -141,8 +142,10 @@ impl Part {
             Some(fault) => asked.certain(fault, &excerpt, &codes),
             None => None,
         };
-        let read = excerpt.frames().start + codes.frames();
-        let end = wanted.end.min(codec.model().decoded_samples(read));
+        // Excerpts of segments begin at the first.
+        let before = excerpt.frames().start;
+        let read: Vec<u64> = iter::once(before).chain(pieces(&codes)).collect();
+        let end = wanted.end.min(codec.model().decoded_samples(&read));
         let end = certain.map_or(end, |certain| end.min(wanted.start.saturating_add(certain)));
         // Damage behind the part is no matter of it.
         let matters = |fault: &ContainerError| {

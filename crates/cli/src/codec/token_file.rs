@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
-use std::mem;
 
 use percept::{
     Codec, CodecFamily, Codes, ContainerError, JsonCodes, JsonSalvage, NctFile, NctHeader,
@@ -46,7 +45,7 @@ pub(crate) enum Stored {
 /// What a token file holds.
 pub(crate) struct Contents {
     pub(crate) stored: Stored,
-    /// Latent frames that are there.
+    /// Samples per channel that the codes last which are there.
     pub(crate) there: u64,
     /// Latent frames that there should be, if the file says so.
     pub(crate) announced: Option<u64>,
@@ -197,28 +196,25 @@ impl TokenFile {
     ///
     /// Codes that do not fit the codec from the first one on.
     pub(crate) fn settle(&mut self, codec: &Codec) -> Result<(), ContainerError> {
-        let nothing = || Tokens::Codes(Codes::new(codec.spec().books.clone()));
-        match mem::replace(&mut self.tokens, nothing()) {
-            Tokens::Json(json) => {
-                let read = json.into_codes(&codec.spec().books)?;
-                self.tokens = Tokens::Codes(read.codes);
-                self.fault = read.fault.or(self.fault.take());
-            }
-            tokens => self.tokens = tokens,
+        if let Tokens::Json(json) = &self.tokens {
+            let read = json.to_codes(&codec.spec().books)?;
+            self.tokens = Tokens::Codes(read.codes);
+            self.fault = read.fault.or(self.fault.take());
         }
         if let (None, Some(samples)) = (&self.fault, self.source_samples()) {
-            let length = codec.model().check_length(samples, self.frames());
+            let length = codec.model().check_length(samples, &self.pieces());
             self.fault = length.err();
         }
         Ok(())
     }
 
-    /// Latent frames that are there.
-    fn frames(&self) -> u64 {
+    /// Latent frames that are there: of each segment, or together where there are none.
+    fn pieces(&self) -> Vec<u64> {
         match &self.tokens {
-            Tokens::Codes(codes) => codes.frames(),
-            Tokens::Unread(file) => file.superframes() * superframe_frames(file.header()),
-            Tokens::Json(_) => 0,
+            Tokens::Codes(codes) => pieces(codes),
+            Tokens::Unread(file) if file.header().segmented => file.segments().collect(),
+            Tokens::Unread(file) => vec![file.superframes() * superframe_frames(file.header())],
+            Tokens::Json(_) => Vec::new(),
         }
     }
 
@@ -246,7 +242,7 @@ impl TokenFile {
         Ok(Contents {
             announced: self.announced_frames(codec),
             source: self.source_samples(),
-            there: self.frames(),
+            there: codec.model().decoded_samples(&self.pieces()),
             stored: match self.tokens {
                 Tokens::Codes(codes) => Stored::Codes(codes),
                 Tokens::Unread(file) => Stored::File(file),
@@ -254,6 +250,14 @@ impl TokenFile {
             },
             fault: self.fault,
         })
+    }
+}
+
+/// Latent frames of each segment, or of all codes where there are none.
+pub(crate) fn pieces(codes: &Codes) -> Vec<u64> {
+    match codes.segments() {
+        [] => vec![codes.frames()],
+        segments => segments.iter().map(|s| u64::from(s.frames)).collect(),
     }
 }
 

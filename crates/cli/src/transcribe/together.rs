@@ -156,8 +156,8 @@ impl Run {
             .collect()
     }
 
-    /// The transcripts of several recordings; where all together fail, each is tried alone. What failed is told, unless
-    /// one of them alone fails likewise.
+    /// The transcripts of several recordings; where all together fail, each is tried alone. People are told what failed,
+    /// unless one of them alone fails likewise.
     fn transcripts(&self, read: &[(&Turn<'_>, &[f32])]) -> Vec<Result<Transcript, CliError>> {
         let Some((first, _)) = read.first() else {
             return Vec::new();

@@ -257,12 +257,27 @@ pub enum ContainerError {
     },
     /// JSON of a stream whose last objects were lost.
     #[error(
-        "the JSON ends after {objects} objects, of which none says how long the recording is: the last are missing; {}",
-        DAMAGED
+        "the JSON ends after {}: the last are missing; {}",
+        without_length(.objects), DAMAGED
     )]
     JsonCut {
         /// The objects that there are.
         objects: u64,
+    },
+    /// JSON of a stream with other numbers of codes, book by book, than the JSON before it.
+    #[error(
+        "object {index} of the JSON has {found} codes in book {book}, {expected} go with those in book 0; {}",
+        DAMAGED
+    )]
+    JsonRagged {
+        /// The object, counted from 0.
+        index: u64,
+        /// The book.
+        book: usize,
+        /// The codes that it should have by the ratio of the first codes.
+        expected: u64,
+        /// The codes that it has.
+        found: u64,
     },
     /// JSON of a stream whose codes cannot be.
     #[error("object {index} of the JSON: {source}; {}", DAMAGED)]
@@ -311,7 +326,16 @@ impl ContainerError {
             ContainerError::JsonStream { .. } => "json-stream",
             ContainerError::JsonEnded { .. } => "json-ended",
             ContainerError::JsonCut { .. } => "json-cut",
+            ContainerError::JsonRagged { .. } => "ragged-books",
             ContainerError::JsonTooLong { .. } => "json-too-long",
         }
+    }
+}
+
+/// So many objects in words.
+fn without_length(objects: &u64) -> String {
+    match objects {
+        1 => "1 object, which does not say how long the recording is".to_owned(),
+        many => format!("{many} objects, of which none says how long the recording is"),
     }
 }

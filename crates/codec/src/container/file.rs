@@ -99,6 +99,16 @@ impl<R: Read + Seek> NctFile<R> {
         self.superframes
     }
 
+    /// Latent frames of each segment whose packet is there in full; none where packets are no segments.
+    pub fn segments(&self) -> impl Iterator<Item = u64> + '_ {
+        let each = u64::from(self.header.superframe_frames());
+        let firsts = self.walked.iter().map(|&(first, _)| first);
+        let ends = firsts.clone().skip(1).chain([self.superframes]);
+        firsts
+            .zip(ends)
+            .map(move |(first, end)| (end - first) * each)
+    }
+
     /// Samples per channel of the source, if the header or the end of the file says it and it can be.
     pub fn total_samples(&self) -> Option<u64> {
         self.total_samples

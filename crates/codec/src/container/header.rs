@@ -32,7 +32,7 @@ pub struct NctHeader {
     /// Size and stride of each book, coarse to fine; 1 to 255 books, strides up to 255.
     pub books: Arc<[BookSpec]>,
     /// Latent frames that the codec decodes as one, and encodes at least: a multiple of every stride. The largest one that
-    /// there is room for stands for more.
+    /// there is room for stands for more, or for what is not known.
     pub align: u8,
     /// Samples per channel of the sound that was encoded; `None` if it was not known when the header was written.
     pub total_samples: Option<u64>,
@@ -79,7 +79,7 @@ impl NctHeader {
             return Ok(());
         };
         let (align, each) = (u64::from(self.align), u64::from(self.superframe_frames()));
-        let is_exact = !self.segmented && align + each <= u8::MAX.into();
+        let is_exact = !self.segmented && !self.has_largest_align();
         let frames = if is_exact { align } else { each };
         let padded = samples.div_ceil(frames * u64::from(self.hop));
         let (expected, found) = (padded.saturating_mul(frames), superframes * each);
@@ -91,6 +91,11 @@ impl NctHeader {
                 found,
             }),
         }
+    }
+
+    /// Whether `align` stands for more, or for what is not known.
+    pub(crate) fn has_largest_align(&self) -> bool {
+        u32::from(self.align) + self.superframe_frames() > u8::MAX.into()
     }
 
     /// The header with its packet length chosen, checked.
@@ -267,6 +272,12 @@ pub(crate) fn check_magic(
             found: bytes[..length].to_vec(),
         }),
     }
+}
+
+/// The largest `align` of books whose super-frame is of so many latent frames, if there is room for one.
+pub(crate) fn largest_align(superframe: u32) -> Option<u8> {
+    let most = u32::from(u8::MAX).checked_div(superframe)? * superframe;
+    u8::try_from(most).ok().filter(|&most| most > 0)
 }
 
 fn check_user_json(text: &str) -> Result<(), ContainerError> {

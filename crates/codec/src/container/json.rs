@@ -6,7 +6,7 @@ mod salvage;
 use std::io::Read;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use salvage::JsonSalvage;
 
@@ -24,23 +24,54 @@ const MOST_BYTES: u64 = 256 << 20;
 /// with `"segments":[{"frames":150,"scale":0.5}]` for a codec that scales. It does not say the sizes and strides of the
 /// books; the model knows them.
 ///
-/// A stream is several of them one after the other, a line each: every one has the next codes of each book, and the last
-/// the length of the source; without it a stream was cut. Read together they are one.
+/// A stream is several of them one after the other, a line each: every one has the next codes of each book, whole
+/// super-frames and segments, and `"source_samples":null` but for the last, which has the length of the source; without it
+/// a stream was cut. Read together they are one. Who does not know the length of codes that are whole leaves it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Fields")]
 pub struct JsonCodes {
     /// The codec: `snac`, `dac`, `encodec` or `mimi`.
     pub codec: String,
     /// Samples per second.
     pub sample_rate: u32,
     /// Samples per channel of the sound that was encoded, if known.
-    #[serde(default)]
     pub source_samples: Option<u64>,
     /// The codes of each book, coarse to fine; 255 books at most.
-    #[serde(deserialize_with = "books::read")]
     pub books: Vec<Vec<u32>>,
     /// The stretches that were scaled as one, for a codec that scales.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
+}
+
+/// What the text of one object says.
+#[derive(Deserialize)]
+#[serde(rename = "JsonCodes")]
+struct Fields {
+    codec: String,
+    sample_rate: u32,
+    /// `Some(None)` is `null`.
+    #[serde(default, deserialize_with = "said")]
+    source_samples: Option<Option<u64>>,
+    #[serde(deserialize_with = "books::read")]
+    books: Vec<Vec<u32>>,
+    #[serde(default)]
+    segments: Vec<Segment>,
+}
+
+fn said<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(json).map(Some)
+}
+
+impl From<Fields> for JsonCodes {
+    fn from(fields: Fields) -> JsonCodes {
+        JsonCodes {
+            codec: fields.codec,
+            sample_rate: fields.sample_rate,
+            source_samples: fields.source_samples.flatten(),
+            books: fields.books,
+            segments: fields.segments,
+        }
+    }
 }
 
 impl JsonCodes {
@@ -56,9 +87,13 @@ impl JsonCodes {
         }
     }
 
-    /// Reads JSON text: one object, or those of a stream.
+    /// Reads JSON text: one object, which may be a line of a stream, or all those of a stream.
     pub fn parse(text: &[u8]) -> Result<JsonCodes, ContainerError> {
-        JsonSalvage::of(text)?.whole()
+        let salvage = JsonSalvage::of(text)?;
+        match salvage.fault {
+            Some(ContainerError::JsonCut { objects: 1 }) => Ok(salvage.codes),
+            _ => salvage.whole(),
+        }
     }
 
     /// Reads JSON to its end, of at most 256 MiB: days of sound.
@@ -75,8 +110,8 @@ impl JsonCodes {
         }
     }
 
-    /// Appends the codes of `next`, object number `index` of a stream.
-    fn join(&mut self, index: u64, next: JsonCodes) -> Result<(), ContainerError> {
+    /// Checks that `next`, object number `index` of a stream, goes on with what came before.
+    fn check_next(&self, index: u64, next: &JsonCodes) -> Result<(), ContainerError> {
         let differs = |field| Err(ContainerError::JsonStream { index, field });
         if self.source_samples.is_some() {
             return Err(ContainerError::JsonEnded { index });
@@ -87,15 +122,19 @@ impl JsonCodes {
         if next.sample_rate != self.sample_rate {
             return differs("sample_rate");
         }
-        if next.books.len() != self.books.len() {
-            return differs("number of books");
+        match next.books.len() == self.books.len() {
+            true => Ok(()),
+            false => differs("number of books"),
         }
+    }
+
+    /// Appends the codes of `next`.
+    fn join(&mut self, next: JsonCodes) {
         for (book, more) in self.books.iter_mut().zip(next.books) {
             book.extend(more);
         }
         self.segments.extend(next.segments);
         self.source_samples = next.source_samples;
-        Ok(())
     }
 
     /// JSON text, one line.

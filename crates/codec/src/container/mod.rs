@@ -14,7 +14,7 @@
 //! | 1, 1 | channels; books `n` |
 //! | 2 | samples per latent frame |
 //! | 5 `n` | each book: entries (4), latent frames per code (1) |
-//! | 1 | latent frames that the codec decodes as one; the largest multiple of the strides below 256 may be more |
+//! | 1 | latent frames that the codec decodes as one; the largest multiple of the strides below 256: more, or not known |
 //! | 8 | samples per channel of the source; 0 if not known |
 //! | 4 | super-frames; 0 if not known |
 //! | 8 | first bytes of the SHA-256 of the weights |
@@ -103,6 +103,7 @@ pub use ecdc::{EcdcFile, EcdcMeta, read_ecdc};
 pub use error::ContainerError;
 pub use file::NctFile;
 pub use header::NctHeader;
+pub(crate) use header::largest_align;
 pub use json::{JsonCodes, JsonSalvage};
 pub use reader::{NctReader, Salvage};
 pub use sniff::{TokenFileKind, sniff};

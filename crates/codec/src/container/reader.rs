@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use super::{
     ContainerError, NctHeader, NctWriter,
     end::END_BYTES,
+    header::largest_align,
     packet::{Piece, Place, read_packet},
     source::Source,
 };
@@ -214,11 +215,16 @@ impl<R: Read> NctReader<R> {
     /// The header of a copy. With fewer books, super-frames may be shorter, and more of them make a segment.
     fn copied_header(&self) -> Result<NctHeader, ContainerError> {
         let books = &self.header.books[..self.books];
-        let shorter =
-            u64::from(self.header.superframe_frames()) / u64::from(BookSpec::check(books)?);
+        let superframe = BookSpec::check(books)?;
+        let shorter = u64::from(self.header.superframe_frames() / superframe);
         let segment = u64::from(self.header.packet_superframes) * shorter;
         Ok(NctHeader {
             books: books.into(),
+            // More than there is room for does not become a number that is meant.
+            align: match (self.header.has_largest_align(), largest_align(superframe)) {
+                (true, Some(most)) => most,
+                _ => self.header.align,
+            },
             superframes: None,
             packet_superframes: match self.header.segmented {
                 true => u16::try_from(segment).unwrap_or(u16::MAX),

@@ -86,7 +86,7 @@ fn a_stream_that_was_cut_at_the_end_of_a_line_is_not_whole() {
     codes.set_source_samples(Some(12_000));
     let text = lines(&codes, 2);
     let good: Vec<&str> = text.lines().collect();
-    for count in 2..good.len() {
+    for count in 1..good.len() {
         for end in ["", "\n"] {
             let text = good[..count].join("\n") + end;
             let JsonSalvage {
@@ -94,18 +94,78 @@ fn a_stream_that_was_cut_at_the_end_of_a_line_is_not_whole() {
             } = JsonCodes::read(text.as_bytes()).unwrap();
             let fault = fault.unwrap();
             assert_eq!(fault.code(), "json-cut");
-            let told = format!("ends after {count} objects");
+            let told = match count {
+                1 => "ends after 1 object, which".to_owned(),
+                many => format!("ends after {many} objects"),
+            };
             assert!(fault.to_string().contains(&told), "{fault}");
             let kept = kept.into_codes(&snac()).unwrap();
             assert_eq!(kept, codes.slice(0..2 * count as u64).unwrap());
-            assert_eq!(
-                JsonCodes::parse(text.as_bytes()).unwrap_err().code(),
-                "json-cut"
-            );
+            // Who takes a stream line by line sees its end.
+            let parsed = JsonCodes::parse(text.as_bytes()).map_err(|fault| fault.code());
+            assert_eq!(parsed.err(), (count > 1).then_some("json-cut"));
         }
     }
-    // One object is all there is, whether it says how long that was or not.
-    assert!(JsonCodes::parse(good[0].as_bytes()).is_ok());
+    // One object that says nothing of its length is all there is.
+    let alone = good[0].replace("\"source_samples\":null,", "");
+    assert_ne!(alone, good[0]);
+    assert!(JsonCodes::read(alone.as_bytes()).unwrap().fault.is_none());
+    let ended = JsonCodes::read(good[good.len() - 1].as_bytes()).unwrap();
+    assert!(ended.fault.is_none());
+}
+
+#[test]
+fn lines_are_whole_one_by_one_for_both_readers() {
+    let object = |books: &str| format!(r#"{{"codec":"snac","sample_rate":24000,"books":{books}}}"#);
+    let end = r#"{"codec":"snac","sample_rate":24000,"source_samples":4000,"books":[[],[],[]]}"#;
+    let (whole, none) = ("[[1],[2,3],[4,5,6,7]]", "[[],[],[]]");
+    let (less, rest) = ("[[1],[2,3],[4,5,6]]", "[[1],[2,3],[4,5,6,7,8]]");
+    for (books, bad) in [
+        ([whole, whole], None),
+        ([none, whole], None),
+        ([less, rest], Some(0)),
+        ([rest, less], Some(0)),
+    ]
+    .into_iter()
+    .chain([([whole, less], Some(1)), ([none, less], Some(1))])
+    {
+        let lines = [&object(books[0]), &object(books[1]), end];
+        let text = lines.join("\n");
+        let parsed = JsonCodes::parse(text.as_bytes()).and_then(|json| json.into_codes(&snac()));
+        let parsed = parsed.map_err(|fault| fault.code());
+        assert_eq!(parsed.err(), bad.map(|_| "ragged-books"), "{books:?}");
+        let read = JsonCodes::read(text.as_bytes()).unwrap();
+        let read = read.into_codes(&snac()).and_then(Salvage::whole);
+        let read = read.map_err(|fault| fault.code());
+        assert_eq!(read.err(), bad.map(|_| "ragged-books"), "{books:?}");
+    }
+    // A line that is whole and one that is not, whole together with a third.
+    let text = [&object(whole), &object(less), &object(rest), end].join("\n");
+    let JsonSalvage { codes, fault, .. } = JsonCodes::read(text.as_bytes()).unwrap();
+    let told = fault.unwrap().to_string();
+    assert!(
+        told.contains("object 1 of the JSON has 3 codes in book 2, 4 go with"),
+        "{told}"
+    );
+    assert_eq!(codes.into_codes(&snac()).unwrap().superframes(), 1);
+
+    // And so are segments.
+    let codes = segmented_codes(300, 150, SEED);
+    let line = |range, segments: &[Segment]| {
+        let mut json = JsonCodes::new("encodec", 48_000, &codes.slice(range).unwrap());
+        json.segments = segments.to_vec();
+        json.source_samples = Some(80_000).filter(|_| json.segments[0] == codes.segments()[1]);
+        json.text()
+    };
+    let (a, b) = (&codes.segments()[..1], &codes.segments()[1..]);
+    for (first, code) in [(150, None), (100, Some("segments"))] {
+        let text = line(0..first, a) + &line(first..300, b);
+        let fault = JsonCodes::parse(text.as_bytes()).map_err(|fault| fault.code());
+        assert_eq!(fault.err(), code);
+        let read = JsonCodes::read(text.as_bytes()).unwrap();
+        let read = read.into_codes(codes.specs()).and_then(Salvage::whole);
+        assert_eq!(read.map_err(|fault| fault.code()).err(), code);
+    }
 }
 
 #[test]
