@@ -187,7 +187,7 @@ fn a_row_does_not_depend_on_its_neighbours_or_on_threads() {
 }
 
 fn rows_alone_equal_rows_together(inputs: usize, outputs: usize) {
-    assert!(1100 * 210 > CACHED && 1100 > DEPTH);
+    const { assert!(1100 * 210 > CACHED && 1100 > DEPTH) };
     let (x, w) = (noise(67 * inputs, 4), noise(outputs * inputs, 5));
     let packed = PackedMatrix::pack(&w, outputs, inputs);
     let mut whole = vec![0.0; 67 * outputs];
