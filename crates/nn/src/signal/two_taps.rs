@@ -75,6 +75,7 @@ impl TwoTaps {
         });
     }
 
+    /// A part of [`TwoTaps::forward`], on this thread but for the products.
     fn block(&self, (x, from): (&[f32], u64), bias: Option<&[f32]>, out: &mut [f32]) {
         let inputs = self.first.inputs();
         let n = out.len() / self.first.outputs();
